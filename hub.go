@@ -1,0 +1,196 @@
+package ssehub
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/ssehub-go/ssehub/sse"
+)
+
+// ErrClosed is returned by a Hub that was shut down or closed.
+var ErrClosed = errors.New("ssehub: hub closed")
+
+// Hub carries messages from publishers to the subscribers of their topics. All
+// methods are safe for concurrent use. End it with Shutdown or Close.
+type Hub struct {
+	opts     Options
+	epoch    string
+	idPrefix string // "id: epoch-"
+	started  time.Time
+
+	head atomic.Uint64 // every event up to it is in its topic; written under mu
+
+	mu        sync.Mutex // guards numbering with appending, and what follows
+	topics    map[string]*topic
+	all       []*topic // the same, for the sweep to walk in steps
+	forgotten uint64   // no topic that is not in topics ever had an event above it
+	sweep     *time.Timer
+	dirty     []*topic // have news and sleeping readers
+	spare     []*topic // the waker's: storage for the next dirty
+	waking    bool     // the waker runs
+	readers   map[*reader]struct{}
+	draining  bool
+	killed    bool
+
+	gaps   atomic.Uint64
+	drain  chan struct{} // closed when Shutdown begins; spread is set before
+	spread time.Duration
+	kill   chan struct{}  // closed when Close begins
+	tasks  sync.WaitGroup // streams, subscriptions and the waker
+}
+
+// New returns a Hub; nil means the default options. It holds its log in this
+// process's memory. A Hub starts no goroutine until it has readers.
+func New(opts *Options) *Hub {
+	epoch := newEpoch()
+	return &Hub{
+		opts:     opts.withDefaults(),
+		epoch:    epoch,
+		idPrefix: "id: " + epoch + "-",
+		started:  time.Now(),
+		topics:   make(map[string]*topic),
+		readers:  make(map[*reader]struct{}),
+		drain:    make(chan struct{}),
+		kill:     make(chan struct{}),
+	}
+}
+
+// scratch holds the buffers in which Publish encodes.
+var scratch = sync.Pool{New: func() any { return new([]byte) }}
+
+// Publish appends m to the log of topic and returns its position, whose text
+// is the id of the event. It copies m and never waits for a subscriber. The
+// hub sets ID and Topic itself, whatever m holds there, and a message without
+// Data is sent with empty data. Errors: [ErrInvalidTopic], [sse.ErrInvalidField]
+// (also for a Type that starts with "ssehub."), [ErrClosed], that of ctx.
+func (h *Hub) Publish(ctx context.Context, topic string, m sse.Message) (Position, error) {
+	if err := ctx.Err(); err != nil {
+		return Position{}, err
+	}
+	if strings.HasPrefix(m.Type, "ssehub.") {
+		return Position{}, fmt.Errorf("%w: type %q is reserved", sse.ErrInvalidField, m.Type)
+	}
+	m.ID, m.Topic = "", ""
+	if m.Data == nil {
+		m.Data = []byte{}
+	}
+	buf := scratch.Get().(*[]byte)
+	defer scratch.Put(buf)
+	// Everything but the id is encoded before the lock.
+	frame, err := m.AppendText((*buf)[:0])
+	if err != nil {
+		return Position{}, err
+	}
+	if cap(frame) <= maxSegment {
+		*buf = frame
+	}
+	return h.append(topic, frame)
+}
+
+// append gives the frame its number and puts it into the log in one step: if
+// another topic's next event could be seen before this one, a reader of both
+// would resume behind it.
+func (h *Hub) append(name string, frame []byte) (Position, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.draining {
+		return Position{}, ErrClosed
+	}
+	t, err := h.topic(name)
+	if err != nil {
+		return Position{}, err
+	}
+	seq := h.head.Load() + 1
+	if t.append(seq, h.now(), h.idPrefix, frame, h.opts.History) {
+		h.wake(t)
+	}
+	h.head.Store(seq)
+	return Position{Epoch: h.epoch, Seq: seq}, nil
+}
+
+// now is the time since the hub started, on the monotonic clock.
+func (h *Hub) now() time.Duration {
+	return time.Since(h.started)
+}
+
+// topic returns the log of a topic and makes it if need be. It needs h.mu.
+func (h *Hub) topic(name string) (*topic, error) {
+	if t := h.topics[name]; t != nil {
+		return t, nil
+	}
+	if err := checkTopic(name); err != nil {
+		return nil, err
+	}
+	name = strings.Clone(name) // it may be a part of a whole request
+	t := newTopic(name, h.forgotten)
+	t.index = len(h.all)
+	t.idle = h.now()
+	h.topics[name] = t
+	h.all = append(h.all, t)
+	h.scheduleSweep()
+	return t, nil
+}
+
+// wake leaves the waking of t's readers to the waker, which lives while there
+// is something to wake. It needs h.mu.
+func (h *Hub) wake(t *topic) {
+	h.dirty = append(h.dirty, t)
+	if !h.waking {
+		h.waking = true
+		h.tasks.Go(h.runWaker)
+	}
+}
+
+func (h *Hub) runWaker() {
+	for {
+		h.mu.Lock()
+		dirty := h.dirty
+		if len(dirty) == 0 {
+			h.waking = false
+			h.mu.Unlock()
+			return
+		}
+		h.dirty, h.spare = h.spare, nil
+		h.mu.Unlock()
+		for i, t := range dirty {
+			t.wake()
+			dirty[i] = nil
+		}
+		h.spare = dirty[:0]
+	}
+}
+
+// Stats is a snapshot of a Hub.
+type Stats struct {
+	Subscribers int      // streams and in-process subscriptions
+	Topics      int      // in memory: with subscribers or history, or not long without
+	Position    Position // of the newest event
+	Events      int      // kept, in all topics
+	Bytes       int64    // of the kept events, encoded
+	Gaps        uint64   // told to readers since the hub started
+}
+
+// Stats returns a snapshot. It walks all topics, so do not call it for every
+// event.
+func (h *Hub) Stats() Stats {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	s := Stats{
+		Subscribers: len(h.readers),
+		Topics:      len(h.topics),
+		Position:    Position{Epoch: h.epoch, Seq: h.head.Load()},
+		Gaps:        h.gaps.Load(),
+	}
+	for _, t := range h.all {
+		t.mu.RLock()
+		s.Events += t.events
+		s.Bytes += t.bytes
+		t.mu.RUnlock()
+	}
+	return s
+}

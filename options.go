@@ -1,0 +1,109 @@
+package ssehub
+
+import (
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/ssehub-go/ssehub/sse"
+)
+
+// Options configures a Hub. The zero value of each field means its default.
+type Options struct {
+	// History is what each topic keeps, for readers that come back and for
+	// readers that lag.
+	History Retention
+
+	// Overflow says what happens to a reader that the history has moved past.
+	// The default is SkipToOldest.
+	Overflow Overflow
+
+	// Heartbeat is how long a stream may be quiet before the hub writes the
+	// comment line ":", which keeps proxies from closing it and finds clients
+	// that are gone. The default is 15 s; negative means never.
+	Heartbeat time.Duration
+
+	// WriteTimeout bounds every write, 64 KiB at most, to a client that does
+	// not read: then it is cut. The default is 10 s; negative means no bound,
+	// and a client that never reads then holds its goroutine for ever.
+	WriteTimeout time.Duration
+
+	// Retry is the reconnection time that Handler tells its clients. The
+	// default is 2 s; negative leaves it to them.
+	Retry time.Duration
+
+	// MaxTopics is how many topics one request may name. The default is 64;
+	// negative means no limit.
+	MaxTopics int
+
+	// NoHello leaves out the ssehub.hello event at the start of each stream.
+	NoHello bool
+
+	// Authorize decides about each request to a Handler before anything is
+	// sent, on every reconnect as well. Without it only handlers with fixed
+	// topics answer. An error refuses the request with status 403; its text
+	// goes to the Logger and not to the client. It must be safe for concurrent
+	// use.
+	Authorize func(r *http.Request, topics []string) (Grant, error)
+
+	// Logger gets what an operator should know. The default discards it.
+	Logger *slog.Logger
+}
+
+// Retention bounds the history of a topic by number, size and age together:
+// what is above any of the three is dropped, oldest first. In each field zero
+// means the default and negative no limit. The newest event is kept whatever
+// its size, until it is too old.
+type Retention struct {
+	Events int           // default 10,000
+	Bytes  int64         // encoded; default 1 MiB
+	Age    time.Duration // default 10 min
+}
+
+// Grant is the answer of Options.Authorize to a request it allows.
+type Grant struct {
+	// Subject names who was allowed, for the log.
+	Subject string
+	// Expires is when the stream ends; the client then reconnects and is asked
+	// again. Zero means never.
+	Expires time.Time
+}
+
+// Overflow says what happens to a reader that is slower than its topics for so
+// long that events it has not got leave the history. It learns of that loss
+// under every policy.
+type Overflow int
+
+const (
+	// SkipToOldest goes on with the oldest event that is left, behind a
+	// ssehub.gap that tells what is missing.
+	SkipToOldest Overflow = iota
+	// Disconnect ends the stream, or the Subscription with ErrSlowSubscriber.
+	// A client that comes back is told the gap then.
+	Disconnect
+)
+
+func (o *Options) withDefaults() Options {
+	var opts Options
+	if o != nil {
+		opts = *o
+	}
+	setDefault(&opts.History.Events, 10_000)
+	setDefault(&opts.History.Bytes, 1<<20)
+	setDefault(&opts.History.Age, 10*time.Minute)
+	setDefault(&opts.Heartbeat, 15*time.Second)
+	setDefault(&opts.WriteTimeout, sse.DefaultWriteTimeout)
+	setDefault(&opts.Retry, 2*time.Second)
+	setDefault(&opts.MaxTopics, 64)
+	if opts.Logger == nil {
+		opts.Logger = slog.New(slog.DiscardHandler)
+	}
+	return opts
+}
+
+func setDefault[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}

@@ -1,0 +1,96 @@
+package ssehub
+
+import (
+	"context"
+	"time"
+)
+
+// closesPerSecond is the pace at which Shutdown ends streams, if its context
+// leaves the time.
+const closesPerSecond = 1000
+
+// Shutdown ends the hub gracefully: it refuses what is new, lets every reader
+// have what was published, and closes the streams spread out over time (1,000
+// per second, or faster for ctx), each with its own retry time. It returns nil
+// when all is done. When ctx ends first it closes the rest, as Close, and
+// returns the error of ctx. http.Server.Shutdown waits for streams without
+// ending them, so call this one before it, or register it:
+//
+//	server.RegisterOnShutdown(func() { hub.Shutdown(ctx) })
+func (h *Hub) Shutdown(ctx context.Context) error {
+	h.refuse(func(readers int) time.Duration {
+		spread := time.Duration(readers) * time.Second / closesPerSecond
+		if deadline, ok := ctx.Deadline(); ok {
+			spread = min(spread, time.Until(deadline)/2)
+		}
+		return max(0, spread)
+	})
+	done := make(chan struct{})
+	go func() {
+		h.tasks.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		h.Close()
+		<-done
+		return ctx.Err()
+	}
+}
+
+// Close ends the hub now: publishers get ErrClosed, and every stream and
+// Subscription ends wherever it is, a write under way within 100 ms. It
+// returns when all of them have ended, may be called any number of times, and
+// never fails; the error is for io.Closer.
+func (h *Hub) Close() error {
+	h.refuse(func(int) time.Duration { return 0 })
+	h.mu.Lock()
+	if !h.killed {
+		h.killed = true
+		close(h.kill)
+		for r := range h.readers {
+			if r.conn != nil {
+				h.tasks.Go(r.conn.Close) // each may wait for its write
+			}
+		}
+	}
+	h.mu.Unlock()
+	h.tasks.Wait()
+	return nil
+}
+
+// refuse lets nothing new in, and tells the readers to end within the spread
+// that it is given for their number.
+func (h *Hub) refuse(spread func(readers int) time.Duration) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.draining {
+		return
+	}
+	h.draining = true
+	if h.sweep != nil {
+		h.sweep.Stop()
+	}
+	h.spread = spread(len(h.readers))
+	close(h.drain)
+}
+
+func (h *Hub) isDraining() bool {
+	select {
+	case <-h.drain:
+		return true
+	default:
+		return false
+	}
+}
+
+func (h *Hub) isKilled() bool {
+	select {
+	case <-h.kill:
+		return true
+	default:
+		return false
+	}
+}

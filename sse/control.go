@@ -1,0 +1,46 @@
+package sse
+
+// Types of the events that a hub adds to its streams. An application cannot
+// publish them.
+const (
+	TypeHello = "ssehub.hello"
+	TypeGap   = "ssehub.gap"
+)
+
+// Hello is the data, as JSON, of the first event of a hub's stream: how the
+// stream goes on from where the reader was.
+type Hello struct {
+	Conn        string `json:"conn"`    // names this connection; not a secret, not a capability
+	Resumed     bool   `json:"resumed"` // nothing is missing since the reader's last event id
+	Verdict     string `json:"verdict"` // one of the Verdict constants
+	HeartbeatMs int64  `json:"heartbeatMs,omitempty"`
+}
+
+// Verdicts of a [Hello]; all but the first two are followed by a [Gap].
+const (
+	VerdictFresh   = "fresh"   // no id was given: the stream starts now
+	VerdictResumed = "resumed" // the stream goes on right behind the id
+	VerdictGap     = "gap"     // events behind the id are no longer kept
+	VerdictEpoch   = "epoch"   // the id is of another life of the log, as after a restart
+	VerdictInvalid = "invalid" // the id is not one that a hub made
+	VerdictAhead   = "ahead"   // the id is above all that was published
+)
+
+// Gap is the data, as JSON, of the event that tells a reader of a loss: events
+// of Topic behind From, up to and including To, were not delivered. What
+// follows in the stream is complete again.
+type Gap struct {
+	Reason string `json:"reason"` // one of the Reason constants
+	From   string `json:"from"`   // the reader's position before the loss, as far as it is known
+	To     string `json:"to"`     // the last position that may be lost
+	Topic  string `json:"topic"`  // empty: any topic of the stream
+}
+
+// Reasons of a [Gap].
+const (
+	ReasonWindow   = "window"   // resumed too late: the history no longer reaches back to From
+	ReasonOverflow = "overflow" // read too slowly: the history moved past the reader
+	ReasonEpoch    = VerdictEpoch
+	ReasonInvalid  = VerdictInvalid
+	ReasonAhead    = VerdictAhead
+)

@@ -1,0 +1,95 @@
+package sse
+
+import (
+	"io"
+	"time"
+)
+
+const (
+	defaultMaxEventSize = 1 << 20
+	minReadBuffer       = 512 // doubled while reads fill it: quiet streams stay cheap
+	maxReadBuffer       = 16 << 10
+)
+
+// Decoder reads events from a stream. It starts no goroutine and is not safe
+// for concurrent use. It may read past the event it returns.
+type Decoder struct {
+	r    io.Reader
+	p    parser
+	buf  []byte
+	rest []byte // of buf, not yet parsed
+	full bool   // the last read filled buf
+	err  error  // of r, reported when rest is used up
+}
+
+// NewDecoder returns a Decoder for the event stream r, with a size limit of
+// 1 MiB for each event.
+func NewDecoder(r io.Reader) *Decoder {
+	return &Decoder{r: r, p: parser{max: defaultMaxEventSize}, full: true}
+}
+
+// Decode sets m to the next dispatched event. ID is the last event id in
+// force, whichever event brought it; an empty Type stands for "message"; Data
+// is the caller's to keep. It returns [io.EOF] at the end of the stream, where
+// an unfinished event is dropped as the standard demands, and otherwise the
+// reader's error. After an error that wraps [ErrEventTooLarge] the next call
+// goes on behind that event.
+func (d *Decoder) Decode(m *Message) error {
+	for {
+		n, dispatched, err := d.p.feed(d.rest)
+		d.rest = d.rest[n:]
+		if err != nil {
+			return err
+		}
+		if dispatched {
+			d.p.message(m)
+			return nil
+		}
+		if err := d.fill(); err != nil {
+			return err
+		}
+	}
+}
+
+func (d *Decoder) fill() error {
+	if d.err != nil {
+		return d.err
+	}
+	for range 100 {
+		if d.full && len(d.buf) < maxReadBuffer {
+			d.buf = make([]byte, max(minReadBuffer, 2*len(d.buf)))
+		}
+		n, err := d.r.Read(d.buf)
+		d.rest, d.err, d.full = d.buf[:n], err, n == len(d.buf)
+		if n > 0 {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+	d.err = io.ErrNoProgress
+	return d.err
+}
+
+// LastEventID returns the last event id in force: what a reader that connects
+// again sends as Last-Event-ID. An id of an unfinished event is not in force.
+func (d *Decoder) LastEventID() string {
+	return d.p.lastID
+}
+
+// Retry returns the reconnection time that the stream asked for last, and
+// whether it did.
+func (d *Decoder) Retry() (time.Duration, bool) {
+	return d.p.retry, d.p.hasRetry
+}
+
+// SetMaxEventSize limits the bytes of one event as decoded, which bounds the
+// Decoder's memory; comments and unknown fields cost none. Zero or less means
+// the default, 1 MiB.
+func (d *Decoder) SetMaxEventSize(n int) {
+	if n <= 0 {
+		n = defaultMaxEventSize
+	}
+	d.p.max = n
+}

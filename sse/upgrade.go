@@ -1,0 +1,129 @@
+package sse
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+)
+
+// ErrStreamingNotSupported is wrapped by the error of Upgrade when the
+// [http.ResponseWriter] cannot flush, so that nothing would reach the client
+// before the handler returns.
+var ErrStreamingNotSupported = errors.New("sse: streaming not supported")
+
+// DefaultWriteTimeout is how long one write may take before the client counts
+// as gone.
+const DefaultWriteTimeout = 10 * time.Second
+
+// Upgrader turns requests into event streams. The zero value is ready to use.
+type Upgrader struct {
+	// RetryTime tells clients how long to wait before they reconnect. It is
+	// sent in milliseconds; zero or less leaves it to the client.
+	RetryTime time.Duration
+
+	// WriteTimeout bounds every write, 64 KiB at most, to a client that does
+	// not read. It takes the place of http.Server.WriteTimeout, which would
+	// end the stream. Zero means DefaultWriteTimeout, negative none.
+	WriteTimeout time.Duration
+}
+
+// Upgrade is [Upgrader.Upgrade] with the defaults.
+func Upgrade(w http.ResponseWriter, r *http.Request) (*Conn, error) {
+	return Upgrader{}.Upgrade(w, r)
+}
+
+// Upgrade answers r with the head of an event stream, sent at once, and
+// returns the Conn to write events to. If w cannot stream, the client gets
+// status 500 and the caller an error that wraps [ErrStreamingNotSupported].
+// The handler must call [Conn.Close] before it returns. Streams over HTTP/1
+// end with their connection; on HTTP/2 only the stream ends.
+func (up Upgrader) Upgrade(w http.ResponseWriter, r *http.Request) (*Conn, error) {
+	if up.WriteTimeout == 0 {
+		up.WriteTimeout = DefaultWriteTimeout
+	}
+	rc := http.NewResponseController(w)
+	setStreamHeader(w.Header(), r)
+	// Flushing with nothing written sends the head alone, and fails before
+	// anything is sent where streaming cannot work.
+	if err := flushHead(rc, up.WriteTimeout); err != nil {
+		return nil, refuse(w, err)
+	}
+	ctx, cancel := context.WithCancel(r.Context())
+	c := &Conn{
+		request: r.Context(), ctx: ctx, cancel: cancel, w: w, rc: rc,
+		timeout:     up.WriteTimeout,
+		perStream:   r.ProtoMajor > 1,
+		lastEventID: lastEventID(r),
+	}
+	// The first line also gets the head through middleware that holds it back
+	// until there is a body. No blank line: that would be an empty event to
+	// some readers.
+	first := []byte(":\n")
+	if up.RetryTime >= time.Millisecond {
+		first = appendRetry(nil, up.RetryTime)
+	}
+	if err := c.WriteFrames(first); err != nil {
+		c.Close()
+		return nil, err
+	}
+	return c, nil
+}
+
+func setStreamHeader(h http.Header, r *http.Request) {
+	h.Set("Content-Type", contentType)
+	h.Set("Cache-Control", "no-store, no-transform")
+	h.Set("X-Accel-Buffering", "no") // nginx would hold events back
+	h.Set("X-Content-Type-Options", "nosniff")
+	if r.ProtoMajor == 1 {
+		// The last write deadline outlives the handler, so that a client that
+		// does not read cannot hold the end of the response either. A next
+		// request on this connection would run into it.
+		h.Set("Connection", "close")
+	}
+}
+
+func flushHead(rc *http.ResponseController, timeout time.Duration) error {
+	if timeout > 0 {
+		// An error here only means that this writer has no deadlines.
+		_ = rc.SetWriteDeadline(time.Now().Add(timeout))
+	}
+	return rc.Flush()
+}
+
+// refuse reports that w failed to flush the head.
+func refuse(w http.ResponseWriter, err error) error {
+	if !errors.Is(err, http.ErrNotSupported) {
+		return fmt.Errorf("%w: %w", ErrConnectionClosed, err) // the client left already
+	}
+	for _, name := range []string{"Cache-Control", "X-Accel-Buffering", "Connection"} {
+		w.Header().Del(name)
+	}
+	err = fmt.Errorf("%w: %T has no Flush method and does not Unwrap to a writer that has one", ErrStreamingNotSupported, innermost(w))
+	http.Error(w, err.Error(), http.StatusInternalServerError)
+	return err
+}
+
+// innermost follows Unwrap as http.ResponseController does.
+func innermost(w http.ResponseWriter) http.ResponseWriter {
+	for {
+		u, ok := w.(interface{ Unwrap() http.ResponseWriter })
+		if !ok {
+			return w
+		}
+		w = u.Unwrap()
+	}
+}
+
+// lastEventID prefers the header, which tells of what was received since the
+// page wrote the URL.
+func lastEventID(r *http.Request) string {
+	if id := r.Header.Get("Last-Event-ID"); id != "" {
+		return id
+	}
+	if r.URL == nil || r.URL.RawQuery == "" {
+		return ""
+	}
+	return r.URL.Query().Get("lastEventID")
+}

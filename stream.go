@@ -1,0 +1,122 @@
+package ssehub
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"strconv"
+	"time"
+
+	"github.com/ssehub-go/ssehub/sse"
+)
+
+// Serve writes the events of topics to conn, which the application upgraded
+// itself, until the stream has ended, and returns why: [ErrClosed] after
+// Shutdown or Close, [sse.ErrConnectionClosed] when the client has left or did
+// not read within the write timeout, [ErrSlowSubscriber], [ErrInvalidTopic], or
+// the error of ctx. It goes on behind [sse.Conn.LastEventID] and asks nobody
+// for permission. Closing conn stays the caller's duty.
+func (h *Hub) Serve(ctx context.Context, conn *sse.Conn, topics ...string) error {
+	r, err := h.attach(conn, conn.LastEventID(), topics)
+	if err != nil {
+		return err
+	}
+	defer h.detach(r)
+	if ctx.Done() != nil {
+		// A write to a client that does not read must not outlast ctx. What
+		// runs after Serve has returned could meet a handler that has, too.
+		cut := make(chan struct{})
+		stop := context.AfterFunc(ctx, func() { defer close(cut); conn.Close() })
+		defer func() {
+			if !stop() {
+				<-cut
+			}
+		}()
+	}
+	err = h.stream(ctx, r)
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case h.isKilled():
+		return ErrClosed
+	default:
+		return err
+	}
+}
+
+// stream drains the log into r's connection, then sleeps until there is news.
+func (h *Hub) stream(ctx context.Context, r *reader) error {
+	var heartbeat *time.Timer
+	var beat <-chan time.Time
+	if h.opts.Heartbeat > 0 {
+		heartbeat = time.NewTimer(h.opts.Heartbeat)
+		defer heartbeat.Stop()
+		beat = heartbeat.C
+	}
+	for {
+		frames, err := r.next()
+		if err != nil {
+			return err
+		}
+		if frames != nil {
+			if err := r.conn.WriteFrames(frames); err != nil {
+				return err
+			}
+			continue
+		}
+		if !r.park() {
+			continue
+		}
+		if heartbeat != nil {
+			heartbeat.Reset(h.opts.Heartbeat)
+		}
+		select {
+		case <-r.wake:
+		case <-beat:
+			if err := r.conn.Comment(""); err != nil {
+				return err
+			}
+		case <-h.drain:
+			return h.farewell(ctx, r)
+		case <-r.conn.Done():
+			return sse.ErrConnectionClosed
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// farewell ends a stream that has got everything, at its own time, with its
+// own time to come back, so that the next server does not meet all at once.
+func (h *Hub) farewell(ctx context.Context, r *reader) error {
+	if h.spread > 0 {
+		wait := time.NewTimer(rand.N(h.spread))
+		defer wait.Stop()
+		select {
+		case <-wait.C:
+		case <-h.kill:
+		case <-ctx.Done():
+		case <-r.conn.Done():
+		}
+	}
+	if d := h.jitteredRetry(); d > 0 {
+		if err := r.conn.WriteFrames(retryLine(d)); err != nil && !errors.Is(err, sse.ErrConnectionClosed) {
+			return err
+		}
+	}
+	return ErrClosed
+}
+
+// jitteredRetry is between once and twice the Retry option.
+func (h *Hub) jitteredRetry() time.Duration {
+	if h.opts.Retry <= 0 {
+		return 0
+	}
+	return h.opts.Retry + rand.N(h.opts.Retry)
+}
+
+// retryLine counts without a blank line, which some readers would take for an
+// empty event.
+func retryLine(d time.Duration) []byte {
+	return append(strconv.AppendInt([]byte("retry: "), d.Milliseconds(), 10), '\n')
+}

@@ -1,0 +1,133 @@
+package ssehub
+
+import (
+	"context"
+	"math"
+	"sync"
+
+	"github.com/ssehub-go/ssehub/sse"
+)
+
+// Subscription is a subscriber in this process. It is a cursor like that of a
+// stream, and reads the same bytes: what it has not taken is in the log, not
+// in a queue of its own, and if it lags too long it meets the overflow policy.
+type Subscription struct {
+	events chan sse.Message
+	stop   context.CancelFunc
+
+	mu  sync.Mutex
+	err error // why it ended
+}
+
+// Subscribe reads the events of topics that are published from now on, until
+// ctx ends, Close is called or the hub ends. Errors: [ErrInvalidTopic],
+// [ErrClosed].
+func (h *Hub) Subscribe(ctx context.Context, topics ...string) (*Subscription, error) {
+	return h.Resume(ctx, "", topics...)
+}
+
+// Resume is Subscribe from a known place: it goes on right behind the event
+// with the id lastEventID, which is the text of a [Position]. An empty one
+// means now. If something is missing since then, a message of type
+// [sse.TypeGap] comes first.
+func (h *Hub) Resume(ctx context.Context, lastEventID string, topics ...string) (*Subscription, error) {
+	r, err := h.attach(nil, lastEventID, topics)
+	if err != nil {
+		return nil, err
+	}
+	reading, stop := context.WithCancel(ctx)
+	s := &Subscription{events: make(chan sse.Message), stop: stop}
+	go s.run(reading, ctx, r) // one of the hub's tasks until it detaches
+	return s, nil
+}
+
+// Events returns the channel of messages, which is closed when the
+// Subscription has ended. A loss shows as a message of type [sse.TypeGap],
+// with a [sse.Gap] as JSON.
+func (s *Subscription) Events() <-chan sse.Message {
+	return s.events
+}
+
+// Err returns why the Subscription ended: nil while it runs and after Close,
+// else [ErrClosed], [ErrSlowSubscriber] or the error of the context.
+func (s *Subscription) Err() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.err
+}
+
+// Close ends the Subscription; Events is closed soon after. It may be called
+// any number of times and from anywhere.
+func (s *Subscription) Close() {
+	s.stop()
+}
+
+func (s *Subscription) run(ctx, parent context.Context, r *reader) {
+	defer close(s.events)
+	defer r.hub.detach(r)
+	defer s.stop()
+	err := s.deliver(ctx, r)
+	if parent.Err() != nil {
+		err = parent.Err()
+	} else if ctx.Err() != nil {
+		err = nil // Close
+	}
+	s.mu.Lock()
+	s.err = err
+	s.mu.Unlock()
+}
+
+func (s *Subscription) deliver(ctx context.Context, r *reader) error {
+	dec := sse.NewDecoder(&frameReader{ctx: ctx, reader: r})
+	dec.SetMaxEventSize(math.MaxInt) // what could be published can be read
+	for {
+		var m sse.Message
+		if err := dec.Decode(&m); err != nil {
+			return err
+		}
+		if len(r.seats) == 1 { // else the frames tell
+			m.Topic = r.seats[0].topic.name
+		}
+		select {
+		case s.events <- m:
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-r.hub.kill:
+			return ErrClosed
+		}
+	}
+}
+
+// frameReader is a reader's frames as a byte stream that waits for news.
+type frameReader struct {
+	ctx    context.Context
+	reader *reader
+	frames []byte // of the last next, not read yet
+}
+
+func (f *frameReader) Read(p []byte) (int, error) {
+	for len(f.frames) == 0 {
+		if err := f.wait(); err != nil {
+			return 0, err
+		}
+	}
+	n := copy(p, f.frames)
+	f.frames = f.frames[n:]
+	return n, nil
+}
+
+// wait gets the next frames, or sleeps once.
+func (f *frameReader) wait() (err error) {
+	f.frames, err = f.reader.next()
+	if err != nil || f.frames != nil || !f.reader.park() {
+		return err
+	}
+	select {
+	case <-f.reader.wake:
+		return nil
+	case <-f.ctx.Done():
+		return f.ctx.Err()
+	case <-f.reader.hub.drain: // it has got everything
+		return ErrClosed
+	}
+}

@@ -1,0 +1,69 @@
+package ssehub
+
+import "time"
+
+// sweepStep is how many topics one hold of the hub's lock looks at, so that a
+// sweep over a million never keeps a publisher waiting.
+const sweepStep = 256
+
+// scheduleSweep arms the timer that drops what is too old and forgets topics
+// that nobody needs. There is none while there are no topics. It needs h.mu.
+func (h *Hub) scheduleSweep() {
+	if h.sweep != nil || h.draining || h.opts.History.Age <= 0 {
+		return
+	}
+	// An event may outstay its age in memory by a quarter. It is never
+	// replayed after it, as attach trims too.
+	period := max(h.opts.History.Age/4, time.Millisecond)
+	h.sweep = time.AfterFunc(period, h.runSweep)
+}
+
+func (h *Hub) runSweep() {
+	for i := 0; ; {
+		h.mu.Lock()
+		if h.draining {
+			h.mu.Unlock()
+			return
+		}
+		now := h.now()
+		for range sweepStep {
+			if i >= len(h.all) {
+				h.endSweep()
+				h.mu.Unlock()
+				return
+			}
+			if !h.forget(h.all[i], now) {
+				i++ // else another topic has taken its place
+			}
+		}
+		h.mu.Unlock()
+	}
+}
+
+func (h *Hub) endSweep() {
+	h.sweep = nil
+	if len(h.all) > 0 {
+		h.scheduleSweep()
+	}
+}
+
+// forget removes t if nobody reads it and it keeps nothing. Its last position
+// stays behind as a bound for all topics that are not in memory, or an old id
+// would look complete; so that this costs nobody a false gap while clients
+// come back, an empty topic stays for as long as an event would.
+func (h *Hub) forget(t *topic, now time.Duration) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.trim(now, h.opts.History)
+	if t.readers > 0 || t.events > 0 || now-t.idle < h.opts.History.Age {
+		return false
+	}
+	h.forgotten = max(h.forgotten, t.dropped)
+	delete(h.topics, t.name)
+	end := len(h.all) - 1
+	moved := h.all[end]
+	h.all[t.index], moved.index = moved, t.index
+	h.all[end] = nil
+	h.all = h.all[:end]
+	return true
+}
