@@ -40,6 +40,7 @@ type Gap struct {
 const (
 	ReasonWindow   = "window"   // resumed too late: the history no longer reaches back to From
 	ReasonOverflow = "overflow" // read too slowly: the history moved past the reader
+	ReasonSize     = "size"     // found by the client itself: an event above its size limit
 	ReasonEpoch    = VerdictEpoch
 	ReasonInvalid  = VerdictInvalid
 	ReasonAhead    = VerdictAhead

@@ -78,6 +78,13 @@ func (d *Decoder) LastEventID() string {
 	return d.p.lastID
 }
 
+// SetLastEventID sets the last event id that is in force before the stream has
+// brought one: a reader that reconnects carries it over.
+func (d *Decoder) SetLastEventID(id string) {
+	d.p.id = append(d.p.id[:0], id...)
+	d.p.lastID = id
+}
+
 // Retry returns the reconnection time that the stream asked for last, and
 // whether it did.
 func (d *Decoder) Retry() (time.Duration, bool) {

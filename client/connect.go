@@ -1,0 +1,199 @@
+package client
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+
+	"github.com/ssehub-go/ssehub/sse"
+)
+
+// ErrIdle is passed to Options.OnRetry when a connection brought no byte for
+// the idle timeout.
+var ErrIdle = errors.New("client: connection idle for too long")
+
+// connect makes one connection, delivers what comes, and returns why it ended
+// and how long it was open.
+func (s *Subscription) connect(ctx context.Context) (lasted time.Duration, err error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	idle := newIdleReader(s.opts.IdleTimeout, func() { cancel(ErrIdle) })
+	defer idle.stop()
+
+	req, err := s.request(ctx)
+	if err != nil {
+		return 0, err
+	}
+	res, err := s.http.Do(req)
+	if err != nil {
+		return 0, causeOr(ctx, err)
+	}
+	defer res.Body.Close()
+	if res.StatusCode == http.StatusNoContent {
+		return 0, errEnded
+	}
+	if err := sse.CheckResponse(res); err != nil {
+		return 0, err
+	}
+	opened := time.Now()
+	idle.stop()
+	idle.body = res.Body
+	err = s.read(ctx, idle)
+	return time.Since(opened), causeOr(ctx, err)
+}
+
+// causeOr prefers the reason for which ctx was cancelled to what that led to.
+func causeOr(ctx context.Context, err error) error {
+	if cause := context.Cause(ctx); cause != nil {
+		return cause
+	}
+	return err
+}
+
+func (s *Subscription) request(ctx context.Context) (*http.Request, error) {
+	req, err := s.newRequest(ctx)
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Accept", "text/event-stream")
+	req.Header.Set("Cache-Control", "no-cache")
+	switch {
+	case s.lastID == "":
+	case isHeaderValue(s.lastID):
+		req.Header.Set("Last-Event-ID", s.lastID)
+	default:
+		// The standard allows ids that no header can carry. Failing on it would
+		// fail for ever.
+		s.gap(sse.Gap{Reason: sse.ReasonInvalid, From: s.lastID})
+		s.lastID = ""
+	}
+	return req, nil
+}
+
+func (s *Subscription) newRequest(ctx context.Context) (*http.Request, error) {
+	if s.opts.NewRequest != nil {
+		req, err := s.opts.NewRequest(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("client: make request: %w", err)
+		}
+		return req.WithContext(ctx), nil
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url, nil)
+	if err != nil {
+		return nil, permanentError{fmt.Errorf("client: %w", err)}
+	}
+	return req, nil
+}
+
+func isHeaderValue(s string) bool {
+	for i := range len(s) {
+		if s[i] < ' ' || s[i] == 0x7f {
+			return false
+		}
+	}
+	return s[0] != ' ' && s[len(s)-1] != ' '
+}
+
+// read delivers the events of one connection. The id to resume from moves only
+// when an event has been received by the application.
+func (s *Subscription) read(ctx context.Context, body *idleReader) error {
+	dec := sse.NewDecoder(body)
+	dec.SetMaxEventSize(s.opts.MaxEventSize)
+	dec.SetLastEventID(s.lastID)
+	defer func() {
+		if d, ok := dec.Retry(); ok {
+			s.base = max(d, 1) // 0 is a valid request for the shortest wait
+		}
+	}()
+	for {
+		var m sse.Message
+		err := dec.Decode(&m)
+		switch {
+		case errors.Is(err, sse.ErrEventTooLarge):
+			s.gap(sse.Gap{Reason: sse.ReasonSize, From: s.lastID})
+			continue
+		case err != nil:
+			s.lastID = dec.LastEventID() // a block without data may have moved it
+			return err
+		}
+		if s.control(m, body) && !s.opts.ControlEvents {
+			s.lastID = m.ID
+			continue
+		}
+		select {
+		case s.events <- m:
+			s.lastID = m.ID
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// control takes note of a hub's own events, and reports whether m is one.
+func (s *Subscription) control(m sse.Message, body *idleReader) bool {
+	switch m.Type {
+	case sse.TypeHello:
+		var hello sse.Hello
+		if json.Unmarshal(m.Data, &hello) == nil && hello.HeartbeatMs > 0 && s.opts.IdleTimeout == 0 {
+			const day = 24 * 60 * 60 * 1000 // a bound for a number from outside
+			body.limit(3 * time.Duration(min(hello.HeartbeatMs, day)) * time.Millisecond)
+		}
+		return true
+	case sse.TypeGap:
+		gap := sse.Gap{}
+		_ = json.Unmarshal(m.Data, &gap) // unreadable or not, it is a loss
+		s.gap(gap)
+		return true
+	default:
+		return false
+	}
+}
+
+func (s *Subscription) gap(gap sse.Gap) {
+	s.gaps.Add(1)
+	if s.opts.OnGap != nil {
+		s.opts.OnGap(gap)
+	}
+}
+
+// idleReader reads a body and calls dead when no byte comes for a while. Time
+// that the application takes over an event does not count.
+type idleReader struct {
+	body    io.Reader
+	timeout time.Duration
+	timer   *time.Timer // nil: no limit
+	dead    func()
+}
+
+// newIdleReader starts to count at once, so that a server which does not
+// answer counts as idle as well.
+func newIdleReader(timeout time.Duration, dead func()) *idleReader {
+	r := &idleReader{dead: dead}
+	r.limit(timeout)
+	return r
+}
+
+func (r *idleReader) limit(timeout time.Duration) {
+	r.stop()
+	if r.timeout = timeout; timeout > 0 {
+		r.timer = time.AfterFunc(timeout, r.dead)
+	}
+}
+
+func (r *idleReader) stop() {
+	if r.timer != nil {
+		r.timer.Stop()
+	}
+}
+
+func (r *idleReader) Read(p []byte) (int, error) {
+	if r.timer != nil {
+		r.timer.Reset(r.timeout)
+		defer r.timer.Stop()
+	}
+	return r.body.Read(p)
+}

@@ -1,0 +1,17 @@
+// Package ssetest helps to test programs that send or read event streams.
+//
+// [Server] serves HTTP over connections in memory, so that a whole
+// http.Server, a hub and its clients can run inside a testing/synctest bubble,
+// where hours of heartbeats and back-off take no time:
+//
+//	synctest.Test(t, func(t *testing.T) {
+//		hub := ssehub.New(nil)
+//		server := ssetest.NewServer(hub.Handler("prices"))
+//		defer server.Close()
+//		sub := client.Subscribe(t.Context(), server.URL, &client.Options{HTTPClient: server.Client()})
+//		…
+//	})
+//
+// [Recorder] is an http.ResponseWriter that takes down what a handler streams,
+// for tests that need no connection at all.
+package ssetest
