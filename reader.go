@@ -21,7 +21,7 @@ type reader struct {
 	hub     *Hub
 	seats   []seat
 	cursor  uint64        // everything up to it was handed out or told as lost
-	control []byte        // hello and gaps that come before any event
+	control []byte        // what comes before anything else: at first hello and gaps
 	batch   *[]byte       // from batches, for the frames of several topics
 	wake    chan struct{} // holds one token
 	conn    *sse.Conn     // nil in process
@@ -159,32 +159,46 @@ func (r *reader) hello(verdict string, id Position) {
 }
 
 // next returns the frames that come next, whole and in order, in one piece
-// for one write; nil if there is no news. They stay valid until the following
-// call of next or release.
+// for one write; nil if there is no news, and ErrClosed if there will be none.
+// They stay valid until the following call of next or release.
 func (r *reader) next() ([]byte, error) {
 	if frames := r.control; frames != nil {
 		r.control = nil
 		return frames, nil
 	}
+	ending := r.hub.isDraining() // read first: then nothing is published behind what look finds
 	until := r.hub.head.Load()
 	views, lost, floor := r.look(until)
-	if len(lost) > 0 {
-		if r.hub.opts.Overflow == Disconnect {
-			return nil, ErrSlowSubscriber
-		}
+	switch {
+	case len(lost) > 0 && r.hub.opts.Overflow == Disconnect:
+		return nil, ErrSlowSubscriber
+	case len(lost) > 0:
 		frames := r.appendGaps(nil, sse.ReasonOverflow, lost, floor)
 		r.cursor = floor
+		// What is there now comes next, whatever the log drops meanwhile: a
+		// reader that is too slow all the time must get more than gaps.
+		r.control = r.take(views)
 		return frames, nil
-	}
-	switch {
-	case len(views) == 0:
+	case len(views) > 0:
+		return r.take(views), nil
+	case ending:
+		return nil, ErrClosed
+	default:
 		r.cursor = max(r.cursor, until)
 		return nil, nil
+	}
+}
+
+// take returns the frames of views, by position, and moves the cursor.
+func (r *reader) take(views []view) []byte {
+	switch {
+	case len(views) == 0:
+		return nil
 	case len(r.seats) == 1:
 		r.cursor = views[0].last()
-		return views[0].frames(), nil
+		return views[0].frames()
 	default:
-		return r.merge(views), nil
+		return r.merge(views)
 	}
 }
 

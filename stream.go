@@ -55,6 +55,9 @@ func (h *Hub) stream(ctx context.Context, r *reader) error {
 	}
 	for {
 		frames, err := r.next()
+		if err == ErrClosed {
+			return h.farewell(ctx, r)
+		}
 		if err != nil {
 			return err
 		}
@@ -76,8 +79,7 @@ func (h *Hub) stream(ctx context.Context, r *reader) error {
 			if err := r.conn.Comment(""); err != nil {
 				return err
 			}
-		case <-h.drain:
-			return h.farewell(ctx, r)
+		case <-h.drain: // there may still be news
 		case <-r.conn.Done():
 			return sse.ErrConnectionClosed
 		case <-ctx.Done():

@@ -125,9 +125,9 @@ func (f *frameReader) wait() (err error) {
 	select {
 	case <-f.reader.wake:
 		return nil
+	case <-f.reader.hub.drain: // there may still be news
+		return nil
 	case <-f.ctx.Done():
 		return f.ctx.Err()
-	case <-f.reader.hub.drain: // it has got everything
-		return ErrClosed
 	}
 }

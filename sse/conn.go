@@ -29,10 +29,13 @@ type Conn struct {
 	perStream   bool // HTTP/2: a deadline that passes ends the stream even between writes
 	lastEventID string
 
-	mu     sync.Mutex // guards w, buf and closed, and is held while writing
-	w      http.ResponseWriter
-	buf    []byte
-	closed bool
+	// writing guards w, buf and closed, and is held while writing: a lock of one
+	// slot rather than a Mutex, because a wait for it ends with ctx, and because
+	// fake time (testing/synctest) goes on while a goroutine waits for it.
+	writing chan struct{}
+	w       http.ResponseWriter
+	buf     []byte
+	closed  bool
 
 	deadlineMu sync.Mutex // guards the rest, and is never held while writing
 	rc         *http.ResponseController
@@ -44,8 +47,10 @@ type Conn struct {
 // was written and flushed, not that the client has read it. An error that
 // wraps [ErrInvalidField] leaves the connection as it was; any other ends it.
 func (c *Conn) Send(m Message) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	if !c.acquire() {
+		return ErrConnectionClosed
+	}
+	defer c.release()
 	frame, err := m.AppendText(c.buf[:0])
 	if err != nil {
 		return err
@@ -57,8 +62,10 @@ func (c *Conn) Send(m Message) error {
 // Comment writes text as comment lines, which clients ignore; an empty text
 // writes the single line ":", a heartbeat.
 func (c *Conn) Comment(text string) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	if !c.acquire() {
+		return ErrConnectionClosed
+	}
+	defer c.release()
 	lines := appendComment(c.buf[:0], text)
 	c.keep(lines)
 	return c.write(lines)
@@ -68,8 +75,10 @@ func (c *Conn) Comment(text string) error {
 // deadline allows. They must be whole lines, and must form whole events where
 // other writes may follow.
 func (c *Conn) WriteFrames(encoded []byte) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	if !c.acquire() {
+		return ErrConnectionClosed
+	}
+	defer c.release()
 	return c.write(encoded)
 }
 
@@ -98,18 +107,34 @@ func (c *Conn) LastEventID() string {
 // may be called any number of times.
 func (c *Conn) Close() {
 	c.cancel()
-	if !c.mu.TryLock() {
+	select {
+	case c.writing <- struct{}{}:
+	default:
 		c.hurry()
-		c.mu.Lock()
+		c.writing <- struct{}{}
 	}
-	defer c.mu.Unlock()
+	defer c.release()
 	if !c.closed && c.request.Err() == nil {
 		c.setDeadline(c.timeout) // for what the server writes after the handler
 	}
 	c.closed = true
 }
 
-// hurry cuts the write that holds c.mu, if it is not about to end by itself.
+// acquire waits for the right to write, unless the connection ends first.
+func (c *Conn) acquire() bool {
+	select {
+	case c.writing <- struct{}{}:
+		return true
+	case <-c.ctx.Done():
+		return false
+	}
+}
+
+func (c *Conn) release() {
+	<-c.writing
+}
+
+// hurry cuts the write that is under way, if it is not about to end by itself.
 func (c *Conn) hurry() {
 	c.deadlineMu.Lock()
 	defer c.deadlineMu.Unlock()
@@ -119,7 +144,7 @@ func (c *Conn) hurry() {
 	}
 }
 
-// write needs c.mu. After an error half a frame may be out, so none follows.
+// write needs c.writing. After an error half a frame may be out, so none follows.
 func (c *Conn) write(p []byte) error {
 	if c.closed || c.ctx.Err() != nil {
 		return ErrConnectionClosed

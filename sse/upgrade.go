@@ -52,7 +52,7 @@ func (up Upgrader) Upgrade(w http.ResponseWriter, r *http.Request) (*Conn, error
 	}
 	ctx, cancel := context.WithCancel(r.Context())
 	c := &Conn{
-		request: r.Context(), ctx: ctx, cancel: cancel, w: w, rc: rc,
+		request: r.Context(), ctx: ctx, cancel: cancel, writing: make(chan struct{}, 1), w: w, rc: rc,
 		timeout:     up.WriteTimeout,
 		perStream:   r.ProtoMajor > 1,
 		lastEventID: lastEventID(r),
