@@ -1,0 +1,135 @@
+package ssehub_test
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/ssehub-go/ssehub"
+	"github.com/ssehub-go/ssehub/sse"
+	"github.com/stretchr/testify/require"
+)
+
+// BenchmarkPublish is the publisher's cost with nobody listening.
+func BenchmarkPublish(b *testing.B) {
+	for _, size := range []int{64, 1 << 10, 16 << 10} {
+		b.Run(fmt.Sprint(size), func(b *testing.B) {
+			hub := newHub(b, nil)
+			m := sse.Message{Data: []byte(strings.Repeat("x", size))}
+			b.ReportAllocs()
+			b.SetBytes(int64(size))
+			for b.Loop() {
+				_, _ = hub.Publish(b.Context(), "n", m)
+			}
+		})
+	}
+}
+
+// BenchmarkPublishParallel is what many publishers pay for one order.
+func BenchmarkPublishParallel(b *testing.B) {
+	hub := newHub(b, nil)
+	m := sse.Message{Data: []byte(strings.Repeat("x", 64))}
+	b.ReportAllocs()
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			_, _ = hub.Publish(b.Context(), "n", m)
+		}
+	})
+}
+
+// sink is a client that takes everything at once, and reports how many bytes.
+type sink struct {
+	header http.Header
+	bytes  int
+	want   int
+	done   *sync.WaitGroup
+}
+
+func (s *sink) Header() http.Header { return s.header }
+func (s *sink) WriteHeader(int)     {}
+func (s *sink) FlushError() error   { return nil }
+func (s *sink) Write(p []byte) (int, error) {
+	s.bytes += len(p)
+	if s.bytes >= s.want && s.want > 0 {
+		s.want = 0
+		s.done.Done()
+	}
+	return len(p), nil
+}
+
+// BenchmarkFanOut is the time to bring 1,000 events to N readers, without the
+// kernel's part. One op is one publish.
+func BenchmarkFanOut(b *testing.B) {
+	for _, readers := range []int{1, 100, 1000} {
+		b.Run(fmt.Sprint(readers), func(b *testing.B) {
+			m := sse.Message{Data: []byte(strings.Repeat("x", 64))}
+			hub := newHub(b, &ssehub.Options{NoHello: true, Retry: -1, History: ssehub.Retention{Events: -1, Bytes: 256 << 20}})
+			frame := len("id: 12345678-1\ndata: \n\n") + 64
+			var done sync.WaitGroup
+			done.Add(readers)
+			for range readers {
+				s := &sink{header: http.Header{}, want: b.N * frame, done: &done}
+				req, err := http.NewRequestWithContext(b.Context(), http.MethodGet, "/", nil)
+				require.NoError(b, err)
+				go hub.Handler("n").ServeHTTP(s, req)
+			}
+			for hub.Stats().Subscribers < readers {
+			}
+			b.ReportAllocs()
+			b.ResetTimer()
+			for range b.N {
+				_, _ = hub.Publish(b.Context(), "n", m)
+			}
+			done.Wait()
+			b.StopTimer()
+			b.ReportMetric(float64(readers*b.N)/b.Elapsed().Seconds(), "deliveries/s")
+		})
+	}
+}
+
+// BenchmarkReplay is the cost of bringing back 10,000 events to one reader, of
+// one topic and merged from ten.
+func BenchmarkReplay(b *testing.B) {
+	for _, topics := range []int{1, 10} {
+		b.Run(fmt.Sprintf("topics=%d", topics), func(b *testing.B) {
+			hub := newHub(b, &ssehub.Options{NoHello: true, Retry: -1})
+			start := hub.Stats().Position.String()
+			var names []string
+			for i := range topics {
+				names = append(names, fmt.Sprint("t", i))
+			}
+			for i := range 10_000 {
+				publish(b, hub, names[i%topics], strings.Repeat("x", 64))
+			}
+			bytes := int(hub.Stats().Bytes)
+			b.ReportAllocs()
+			b.SetBytes(int64(bytes))
+			for b.Loop() {
+				var done sync.WaitGroup
+				done.Add(1)
+				s := &sink{header: http.Header{}, want: bytes, done: &done}
+				req, err := http.NewRequestWithContext(b.Context(), http.MethodGet, "/", nil)
+				require.NoError(b, err)
+				req.Header.Set("Last-Event-ID", start)
+				go hub.Handler(names...).ServeHTTP(s, req)
+				done.Wait()
+			}
+		})
+	}
+}
+
+// BenchmarkSubscription is one event through a reader in process.
+func BenchmarkSubscription(b *testing.B) {
+	hub := newHub(b, nil)
+	sub, err := hub.Subscribe(b.Context(), "n")
+	require.NoError(b, err)
+	defer sub.Close()
+	m := sse.Message{Data: []byte(strings.Repeat("x", 64))}
+	b.ReportAllocs()
+	for b.Loop() {
+		_, _ = hub.Publish(b.Context(), "n", m)
+		<-sub.Events()
+	}
+}
