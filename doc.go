@@ -1,4 +1,101 @@
 // Package ssehub publishes an event once and writes it, in order and without
 // silent loss, to every browser and program that listens over plain
 // Server-Sent Events.
+//
+//	hub := ssehub.New(nil)
+//	http.Handle("/prices", hub.Handler("prices"))
+//	id, err := hub.Publish(ctx, "prices", sse.Message{Type: "tick", Data: data})
+//
+// A page reads it with new EventSource("/prices"), a Go program with package
+// client, this process with [Hub.Subscribe], a shell with curl -N.
+//
+// # One log
+//
+// Publish appends a message to the log of its topic and gives it a [Position],
+// which is the id of the event. A subscriber is a cursor in the logs of its
+// topics: it sleeps until there is news, then writes all that is new in one
+// write. Each event is encoded once, and lies in memory once, however many
+// subscribers there are.
+//
+//	Publish ─► number + append ─► topic log, a window of encoded frames
+//	                                  ▲         ▲         ▲
+//	                               cursor    cursor    cursor ─► write(log[cursor:end])
+//
+// A topic keeps its newest events within a number, a size and an age
+// ([Retention]). That one window serves who comes back after a cut, who is
+// slow, and who is up to date; the code that replays is the code that delivers.
+//
+// # Guarantees
+//
+// Each names the test that holds it.
+//
+//  1. Order. Every subscriber of a topic sees the same order, live or replayed;
+//     a subscriber of many topics sees them merged by position.
+//     (TestOneOrderForAll, TestOrderOfOneTopicAmongMany)
+//  2. Exactly once inside the window. A client that comes back with the id of
+//     the event it dispatched last gets what follows, all of it, once. Half an
+//     event, cut by a lost connection, was not dispatched and comes again.
+//     (TestClientCutWindowSufficient, TestResume, TestJoinDuringStorm)
+//  3. No silent loss. Whatever a subscriber does not get it is told of, with an
+//     event of type ssehub.gap that holds a [sse.Gap]: the window had passed,
+//     the subscriber was too slow, the log began anew, or its id was unknown.
+//     (TestClientCutWindowTooSmall, TestOverflowSkipToOldest,
+//     TestOverflowOneTopicOfSeveral, TestServerRestart)
+//  4. A resume contract that a page can read. The first event of every stream
+//     is ssehub.hello with a [sse.Hello]. Its id is the place to resume from:
+//     for a stream that starts now or goes on, the place it starts from, else
+//     the one the client came with, until the gap behind it has brought a new
+//     one. (TestHelloComesFirst, TestResumeHelloKeepsOldID)
+//  5. One slow subscriber hurts nobody. Publish never waits for one; one that
+//     does not read is cut when the write timeout ends; one that lags meets the
+//     policy [Overflow]. (TestStuckReadersHurtNobody,
+//     TestStuckReaderIsCutAtDeadline, TestOverflowDisconnect)
+//  6. Nothing touches an http.ResponseWriter after its handler has returned.
+//     (TestCloseEndsWriting in package sse)
+//  7. Bounded memory. The hub keeps base + connections × C + the windows, see
+//     below. Topics that nobody reads and that keep nothing leave memory.
+//     (TestWindowEdges, TestTopicsAreForgotten, TestConnectionChurn)
+//  8. Shutdown ends. Within its context every stream and goroutine is gone; the
+//     closes are spread out, and each client is given its own time to come
+//     back. (TestShutdownDrains, TestShutdownWithStuckReaders)
+//
+// # Positions and restarts
+//
+// The log lives in this process's memory. A restart begins a new one, with a
+// new epoch in every id; a client that comes back with an id of the old one is
+// told so (reason "epoch"), because nobody can know what it missed, and then
+// gets all that the new log has. Numbers rise across all topics of a hub, so
+// one id resumes a stream of any number of topics.
+//
+// # Memory
+//
+// A window holds at most Retention.Bytes of frames, 24 bytes more for each
+// event, and at its ends up to two segments of 64 KiB or one event, whichever
+// is larger, that are partly in use. A connection costs what net/http needs
+// for it, about 25 kB (README, "Benchmarks"), and the hub's share of that is
+// its cursor of some hundred bytes. One that reads several topics borrows
+// 64 KiB while it is writing. A slow write keeps the one segment that it is
+// about in memory, for the write timeout at the longest.
+//
+// # In front of it
+//
+// Six connections per host is what browsers allow over HTTP/1.1: use HTTP/2
+// where pages have many tabs. http.Server.WriteTimeout does not end streams,
+// as every write sets its own deadline; set ReadHeaderTimeout as for any
+// server. http.Server.Shutdown waits for streams but does not end them: call
+// [Hub.Shutdown] first. http.TimeoutHandler and other middleware without Flush
+// or Unwrap cannot stream, and get status 500 with the reason.
+//
+// # Testing
+//
+// Package ssetest has servers in memory for testing/synctest, and a recorder.
+//
+// # Packages
+//
+//	ssehub   the hub: logs, cursors, handlers
+//	client   a reader that reconnects; does not know the hub
+//	sse      the wire: messages, Upgrade, Conn, Encoder, Decoder; the standard library alone
+//	ssetest  servers in memory and a recorder
+//
+// Imports point one way: ssehub → sse ← client. (TestImportDirection)
 package ssehub

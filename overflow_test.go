@@ -110,10 +110,10 @@ func TestStuckReaderIsCutAtDeadline(t *testing.T) {
 		require.Equal(t, 1, hub.Stats().Subscribers)
 
 		publish(t, hub, "n", "1")
-		time.Sleep(7*time.Second - 1)
+		time.Sleep(7*time.Second - time.Nanosecond)
 		synctest.Wait()
 		require.Equal(t, 1, hub.Stats().Subscribers)
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		synctest.Wait()
 		require.Zero(t, hub.Stats().Subscribers)
 	})

@@ -35,16 +35,13 @@ func (c *Conn) WriteStringEvent(typ, msg string) error {
 }
 
 // WriteJson sends value, as encoding/json marshals it, in one unnamed event.
-// An error of marshalling leaves the connection as it was.
-//
-//nolint:revive,staticcheck // the name is part of the API this package keeps compatible
+// An error of marshalling leaves the connection as it was. Its name, like the
+// other three, is part of an API that this package keeps compatible.
 func (c *Conn) WriteJson(value any) error {
 	return c.WriteJsonEvent("", value)
 }
 
 // WriteJsonEvent is WriteJson with an event type.
-//
-//nolint:revive,staticcheck // see WriteJson
 func (c *Conn) WriteJsonEvent(typ string, value any) error {
 	data, err := json.Marshal(value)
 	if err != nil {
@@ -55,15 +52,11 @@ func (c *Conn) WriteJsonEvent(typ string, value any) error {
 
 // WriteXml sends value, as encoding/xml marshals it, in one unnamed event. An
 // error of marshalling leaves the connection as it was.
-//
-//nolint:revive,staticcheck // see WriteJson
 func (c *Conn) WriteXml(value any) error {
 	return c.WriteXmlEvent("", value)
 }
 
 // WriteXmlEvent is WriteXml with an event type.
-//
-//nolint:revive,staticcheck // see WriteJson
 func (c *Conn) WriteXmlEvent(typ string, value any) error {
 	data, err := xml.Marshal(value)
 	if err != nil {
