@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"math"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -23,24 +24,18 @@ import (
 // ever on any status but 200, so while the hub shuts down it gets an empty
 // stream that tells it to come back, and other clients get status 503.
 func (h *Hub) Handler(topics ...string) http.Handler {
-	fixed := append([]string(nil), topics...)
+	fixed := slices.Clone(topics)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h.handle(w, r, fixed)
 	})
 }
 
-func (h *Hub) handle(w http.ResponseWriter, r *http.Request, topics []string) {
+func (h *Hub) handle(w http.ResponseWriter, r *http.Request, fixed []string) {
 	if !checkRequest(w, r) {
 		return
 	}
-	if len(topics) == 0 {
-		topics = h.requestedTopics(w, r)
-	} else if _, err := checkTopics(topics); err != nil {
-		h.opts.Logger.Error("ssehub: handler has an invalid topic", "error", err)
-		http.Error(w, "invalid topic", http.StatusInternalServerError)
-		return
-	}
-	if topics == nil {
+	topics, ok := h.topicsFor(w, r, fixed)
+	if !ok {
 		return
 	}
 	ctx, cancel, ok := h.authorize(w, r, topics)
@@ -91,28 +86,32 @@ func checkRequest(w http.ResponseWriter, r *http.Request) bool {
 	return false
 }
 
-// requestedTopics returns what ?topic= asks for, or answers and returns nil.
-// It repeats nothing of the request in an answer.
-func (h *Hub) requestedTopics(w http.ResponseWriter, r *http.Request) []string {
+// topicsFor returns the handler's own topics or those that ?topic= asks for,
+// each once, or answers. It repeats nothing of the request in an answer.
+func (h *Hub) topicsFor(w http.ResponseWriter, r *http.Request, fixed []string) (topics []string, ok bool) {
+	if len(fixed) > 0 {
+		topics, err := checkTopics(fixed)
+		if err != nil {
+			h.opts.Logger.Error("ssehub: handler has an invalid topic", "error", err)
+			http.Error(w, "invalid topic", http.StatusInternalServerError)
+		}
+		return topics, err == nil
+	}
 	if h.opts.Authorize == nil {
 		http.Error(w, "topics from the request need an authorizer", http.StatusForbidden)
-		return nil
+		return nil, false
 	}
-	if limit := h.opts.MaxTopics; limit > 0 && strings.Count(r.URL.RawQuery, "&") > 2*limit+16 {
-		http.Error(w, "too many topics", http.StatusBadRequest) // before any work
-		return nil
-	}
-	topics := r.URL.Query()["topic"]
-	if limit := h.opts.MaxTopics; limit > 0 && len(topics) > limit {
+	// A long query is refused before the work of taking it apart.
+	limit := h.opts.MaxTopics
+	if limit > 0 && (strings.Count(r.URL.RawQuery, "&") > 2*limit+16 || len(r.URL.Query()["topic"]) > limit) {
 		http.Error(w, "too many topics", http.StatusBadRequest)
-		return nil
+		return nil, false
 	}
-	names, err := checkTopics(topics)
+	topics, err := checkTopics(r.URL.Query()["topic"])
 	if err != nil {
 		http.Error(w, "invalid topic", http.StatusBadRequest)
-		return nil
 	}
-	return names
+	return topics, err == nil
 }
 
 // authorize asks the application, and returns a context that ends with the

@@ -23,6 +23,7 @@ type Position struct {
 const (
 	maxSeq      = 1<<53 - 1
 	maxEpochLen = 32
+	maxTextLen  = maxEpochLen + len("-9007199254740991")
 )
 
 var errPosition = errors.New("ssehub: not a position")
@@ -30,6 +31,9 @@ var errPosition = errors.New("ssehub: not a position")
 // ParsePosition reads the text form of a position, and nothing but the exact
 // text that [Position.String] gives.
 func ParsePosition(text string) (Position, error) {
+	if len(text) > maxTextLen {
+		return Position{}, errPosition
+	}
 	epoch, digits, ok := strings.Cut(text, "-")
 	if !ok || !validEpoch(epoch) || digits == "" || digits[0] == '0' && digits != "0" {
 		return Position{}, errPosition

@@ -22,6 +22,7 @@ type reader struct {
 	seats   []seat
 	cursor  uint64        // everything up to it was handed out or told as lost
 	control []byte        // what comes before anything else: at first hello and gaps
+	views   []view        // what look found; no longer than to the next sleep
 	batch   *[]byte       // from batches, for the frames of several topics
 	wake    chan struct{} // holds one token
 	conn    *sse.Conn     // nil in process
@@ -206,6 +207,7 @@ func (r *reader) take(views []view) []byte {
 // seats that lost something, whose told it moves. floor is the highest
 // position up to which no kept event is left to deliver.
 func (r *reader) look(until uint64) (views []view, lost []*seat, floor uint64) {
+	r.views = r.views[:0]
 	if len(r.seats) == 1 {
 		// One topic is in order by itself; only between several the order
 		// needs a bound below which all of them are complete.
@@ -220,11 +222,11 @@ func (r *reader) look(until uint64) (views []view, lost []*seat, floor uint64) {
 			lost = append(lost, s)
 		}
 		if len(v.entries) > 0 {
-			views = append(views, v)
+			r.views = append(r.views, v)
 			floor = min(floor, v.entries[0].seq-1)
 		}
 	}
-	return views, lost, floor
+	return r.views, lost, floor
 }
 
 func (r *reader) lookOne(until uint64) (views []view, lost []*seat, floor uint64) {
@@ -235,7 +237,8 @@ func (r *reader) lookOne(until uint64) (views []view, lost []*seat, floor uint64
 		lost = []*seat{s}
 	}
 	if len(v.entries) > 0 {
-		return []view{v}, lost, v.entries[0].seq - 1
+		r.views = append(r.views, v)
+		return r.views, lost, v.entries[0].seq - 1
 	}
 	return nil, lost, max(r.cursor, until, dropped)
 }
@@ -279,8 +282,10 @@ func (r *reader) merge(views []view) []byte {
 	return buf
 }
 
-// release gives back what next lent, before a sleep.
+// release lets go of the logs' memory, and gives back what next lent, before a
+// sleep.
 func (r *reader) release() {
+	clear(r.views[:cap(r.views)])
 	if r.batch != nil {
 		if cap(*r.batch) == maxBatch { // else grown for one huge event
 			batches.Put(r.batch)
