@@ -51,7 +51,7 @@
 //     policy [Overflow]. (TestStuckReadersHurtNobody,
 //     TestStuckReaderIsCutAtDeadline, TestOverflowDisconnect)
 //  6. Nothing touches an http.ResponseWriter after its handler has returned.
-//     (TestCloseEndsWriting in package sse)
+//     (TestConnCloseIsTheEnd in package sse)
 //  7. Bounded memory. The hub keeps base + connections × C + the windows, see
 //     below. Topics that nobody reads and that keep nothing leave memory.
 //     (TestWindowEdges, TestTopicsAreForgotten, TestConnectionChurn)

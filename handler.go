@@ -43,10 +43,14 @@ func (h *Hub) handle(w http.ResponseWriter, r *http.Request, fixed []string) {
 		return
 	}
 	defer cancel()
-	if h.isDraining() {
+	// The seat comes before the head: a client that has the head and publishes
+	// must not miss its own event.
+	reader, err := h.seat(sse.LastEventID(r), topics, true)
+	if err != nil { // ErrClosed
 		h.refuseStream(w, r)
 		return
 	}
+	defer h.unseat(reader)
 	up := sse.Upgrader{RetryTime: h.opts.Retry, WriteTimeout: h.opts.WriteTimeout}
 	conn, err := up.Upgrade(w, r)
 	if err != nil {
@@ -54,7 +58,7 @@ func (h *Hub) handle(w http.ResponseWriter, r *http.Request, fixed []string) {
 		return
 	}
 	defer conn.Close()
-	err = h.Serve(ctx, conn, topics...)
+	err = h.serve(ctx, conn, reader)
 	h.opts.Logger.Debug("ssehub: stream ended", "topics", topics, "reason", err)
 }
 

@@ -187,10 +187,8 @@ func (h *Hub) Stats() Stats {
 		Gaps:        h.gaps.Load(),
 	}
 	for _, t := range h.all {
-		t.mu.RLock()
 		s.Events += t.events
 		s.Bytes += t.bytes
-		t.mu.RUnlock()
 	}
 	return s
 }

@@ -25,7 +25,7 @@ type reader struct {
 	views   []view        // what look found; no longer than to the next sleep
 	batch   *[]byte       // from batches, for the frames of several topics
 	wake    chan struct{} // holds one token
-	conn    *sse.Conn     // nil in process
+	conn    *sse.Conn     // nil in process; set by start
 }
 
 // seat is a reader's place at one topic.
@@ -41,9 +41,9 @@ const maxBatch = 64 << 10
 
 var batches = sync.Pool{New: func() any { b := make([]byte, 0, maxBatch); return &b }}
 
-// attach makes a reader that goes on behind lastEventID. The caller must
-// detach it.
-func (h *Hub) attach(conn *sse.Conn, lastEventID string, topics []string) (*reader, error) {
+// seat makes a reader that goes on behind lastEventID, and gets what is
+// published from now on. The caller must unseat it.
+func (h *Hub) seat(lastEventID string, topics []string, greet bool) (*reader, error) {
 	names, err := checkTopics(topics)
 	if err != nil {
 		return nil, err
@@ -53,7 +53,7 @@ func (h *Hub) attach(conn *sse.Conn, lastEventID string, topics []string) (*read
 	if h.draining {
 		return nil, ErrClosed
 	}
-	r := &reader{hub: h, conn: conn, wake: make(chan struct{}, 1), seats: make([]seat, len(names))}
+	r := &reader{hub: h, wake: make(chan struct{}, 1), seats: make([]seat, len(names))}
 	now := h.now()
 	for i, name := range names {
 		t, err := h.topic(name)
@@ -63,10 +63,39 @@ func (h *Hub) attach(conn *sse.Conn, lastEventID string, topics []string) (*read
 		r.seats[i] = seat{topic: t, reader: r}
 		t.join(now, h.opts.History)
 	}
-	r.begin(lastEventID)
+	r.begin(lastEventID, greet && !h.opts.NoHello)
+	return r, nil
+}
+
+// unseat gives up r's seats. Nobody wakes it any more.
+func (h *Hub) unseat(r *reader) {
+	r.release()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	now := h.now()
+	for i := range r.seats {
+		r.seats[i].topic.leave(&r.seats[i], now)
+	}
+}
+
+// start makes r one of the hub's tasks, which Shutdown and Close wait for.
+func (h *Hub) start(r *reader, conn *sse.Conn) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.draining {
+		return ErrClosed
+	}
+	r.conn = conn
 	h.readers[r] = struct{}{}
 	h.tasks.Add(1)
-	return r, nil
+	return nil
+}
+
+func (h *Hub) finish(r *reader) {
+	h.mu.Lock()
+	delete(h.readers, r)
+	h.mu.Unlock()
+	h.tasks.Done()
 }
 
 func checkTopics(topics []string) ([]string, error) {
@@ -87,68 +116,60 @@ func checkTopics(topics []string) ([]string, error) {
 	return names, nil
 }
 
-// detach gives up r's seats. Nobody wakes it any more.
-func (h *Hub) detach(r *reader) {
-	now := h.now()
-	for i := range r.seats {
-		r.seats[i].topic.leave(&r.seats[i], now)
-	}
-	r.release()
-	h.mu.Lock()
-	delete(h.readers, r)
-	h.mu.Unlock()
-	h.tasks.Done()
-}
-
 // begin sets the cursor, and in control what the reader must be told first. It
 // needs Hub.mu, so that no event comes between.
-func (r *reader) begin(lastEventID string) {
+func (r *reader) begin(lastEventID string, greet bool) {
 	head := r.hub.head.Load()
 	if lastEventID == "" {
 		r.cursor = head
-		r.hello(sse.VerdictFresh, r.position(head))
+		r.hello(greet, sse.VerdictFresh, r.position(head))
 		return
 	}
 	pos, err := ParsePosition(lastEventID)
+	verdict := sse.VerdictResumed
 	switch {
 	case err != nil:
-		r.beginAnew(sse.VerdictInvalid, Position{}, head)
+		verdict = sse.VerdictInvalid
 	case pos.Epoch != r.hub.epoch:
-		r.beginAnew(sse.VerdictEpoch, pos, head)
+		verdict = sse.VerdictEpoch
 	case pos.Seq > head:
-		r.beginAnew(sse.VerdictAhead, pos, head)
+		verdict = sse.VerdictAhead
 	default:
 		r.cursor = pos.Seq
-		_, lost, floor := r.look(head)
-		if len(lost) == 0 {
-			r.hello(sse.VerdictResumed, pos)
-			return
-		}
-		r.hello(sse.VerdictGap, pos)
+	}
+	_, lost, floor := r.look(head)
+	if verdict == sse.VerdictResumed && len(lost) > 0 {
+		verdict = sse.VerdictGap
+	}
+	// The id of the hello is the one the client came with. Had it a new one, a
+	// client that is cut before the gap would never be told.
+	r.hello(greet, verdict, pos)
+	switch verdict {
+	case sse.VerdictResumed:
+	case sse.VerdictGap:
 		r.control = r.appendGaps(r.control, sse.ReasonWindow, lost, floor)
 		r.cursor = floor
+	default:
+		r.beginAnew(verdict, pos, lost, floor)
 	}
 }
 
-// beginAnew starts with the oldest event that is kept, because nothing is
+// beginAnew goes on with the oldest event that is kept, because nothing is
 // known of what the reader has. One gap stands for all topics.
-func (r *reader) beginAnew(verdict string, from Position, head uint64) {
-	_, lost, floor := r.look(head)
+func (r *reader) beginAnew(reason string, from Position, lost []*seat, floor uint64) {
 	var to uint64
 	for _, s := range lost {
 		to = max(to, s.told)
 	}
+	gap := sse.Gap{Reason: reason, From: from.String(), To: r.position(to).String()}
+	r.control = r.appendGap(r.control, gap, r.position(floor))
 	r.cursor = floor
-	// The id of the hello is the one the client came with. Had it a new one,
-	// a client that is cut before the gap would never be told.
-	r.hello(verdict, from)
-	r.control = r.appendGap(r.control, sse.Gap{Reason: verdict, From: from.String(), To: r.position(to).String()}, r.position(floor))
 }
 
 // hello puts the first event of a stream into control; id is the place that
 // the client may resume from.
-func (r *reader) hello(verdict string, id Position) {
-	if r.conn == nil || r.hub.opts.NoHello {
+func (r *reader) hello(greet bool, verdict string, id Position) {
+	if !greet {
 		return
 	}
 	r.control = appendControl(r.control, sse.TypeHello, id, sse.Hello{

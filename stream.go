@@ -17,11 +17,20 @@ import (
 // the error of ctx. It goes on behind [sse.Conn.LastEventID] and asks nobody
 // for permission. Closing conn stays the caller's duty.
 func (h *Hub) Serve(ctx context.Context, conn *sse.Conn, topics ...string) error {
-	r, err := h.attach(conn, conn.LastEventID(), topics)
+	r, err := h.seat(conn.LastEventID(), topics, true)
 	if err != nil {
 		return err
 	}
-	defer h.detach(r)
+	defer h.unseat(r)
+	return h.serve(ctx, conn, r)
+}
+
+// serve writes to conn what r reads.
+func (h *Hub) serve(ctx context.Context, conn *sse.Conn, r *reader) error {
+	if err := h.start(r, conn); err != nil {
+		return err
+	}
+	defer h.finish(r)
 	if ctx.Done() != nil {
 		// A write to a client that does not read must not outlast ctx. What
 		// runs after Serve has returned could meet a handler that has, too.
@@ -33,7 +42,7 @@ func (h *Hub) Serve(ctx context.Context, conn *sse.Conn, topics ...string) error
 			}
 		}()
 	}
-	err = h.stream(ctx, r)
+	err := h.stream(ctx, r)
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()

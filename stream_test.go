@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -119,6 +120,27 @@ func TestServe(t *testing.T) {
 		require.ErrorIs(t, <-ended, context.Canceled)
 		require.Zero(t, hub.Stats().Subscribers)
 	})
+}
+
+// A client that has the response's head is subscribed: what is published from
+// then on reaches it.
+func TestHeadMeansSubscribed(t *testing.T) {
+	hub := ssehub.New(nil)
+	server := httptest.NewServer(hub.Handler("n"))
+	defer server.Close()
+	defer hub.Close()
+	for range 500 {
+		res, err := server.Client().Get(server.URL)
+		require.NoError(t, err)
+		id := publish(t, hub, "n", "x")
+		dec := sse.NewDecoder(res.Body)
+		var m sse.Message
+		require.NoError(t, dec.Decode(&m))
+		require.NotEqual(t, id, m.ID, "the hello comes before the event")
+		require.NoError(t, dec.Decode(&m))
+		require.Equal(t, id, m.ID)
+		res.Body.Close()
+	}
 }
 
 // Why Serve returned is what its caller can act on.

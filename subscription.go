@@ -31,13 +31,17 @@ func (h *Hub) Subscribe(ctx context.Context, topics ...string) (*Subscription, e
 // means now. If something is missing since then, a message of type
 // [sse.TypeGap] comes first.
 func (h *Hub) Resume(ctx context.Context, lastEventID string, topics ...string) (*Subscription, error) {
-	r, err := h.attach(nil, lastEventID, topics)
+	r, err := h.seat(lastEventID, topics, false)
 	if err != nil {
+		return nil, err
+	}
+	if err := h.start(r, nil); err != nil {
+		h.unseat(r)
 		return nil, err
 	}
 	reading, stop := context.WithCancel(ctx)
 	s := &Subscription{events: make(chan sse.Message), stop: stop}
-	go s.run(reading, ctx, r) // one of the hub's tasks until it detaches
+	go s.run(reading, ctx, r) // one of the hub's tasks until it has finished
 	return s, nil
 }
 
@@ -64,7 +68,8 @@ func (s *Subscription) Close() {
 
 func (s *Subscription) run(ctx, parent context.Context, r *reader) {
 	defer close(s.events)
-	defer r.hub.detach(r)
+	defer r.hub.finish(r)
+	defer r.hub.unseat(r)
 	defer s.stop()
 	err := s.deliver(ctx, r)
 	if parent.Err() != nil {

@@ -13,7 +13,7 @@ func (h *Hub) scheduleSweep() {
 		return
 	}
 	// An event may outstay its age in memory by a quarter. It is never
-	// replayed after it, as attach trims too.
+	// replayed after it, as seat trims too.
 	period := max(h.opts.History.Age/4, time.Millisecond)
 	h.sweep = time.AfterFunc(period, h.runSweep)
 }
@@ -47,18 +47,16 @@ func (h *Hub) endSweep() {
 	}
 }
 
-// forget removes t if nobody reads it and it keeps nothing. Its last position
+// forget removes t if nobody reads it and it keeps nothing; it needs h.mu. Its last position
 // stays behind as a bound for all topics that are not in memory, or an old id
 // would look complete; so that this costs nobody a false gap while clients
 // come back, an empty topic stays for as long as an event would.
 func (h *Hub) forget(t *topic, now time.Duration) bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
 	t.trim(now, h.opts.History)
 	if t.readers > 0 || t.events > 0 || now-t.idle < h.opts.History.Age {
 		return false
 	}
-	h.forgotten = max(h.forgotten, t.dropped)
+	h.forgotten = max(h.forgotten, t.dropped.Load())
 	delete(h.topics, t.name)
 	end := len(h.all) - 1
 	moved := h.all[end]

@@ -40,7 +40,7 @@ type Conn struct {
 	deadlineMu sync.Mutex // guards the rest, and is never held while writing
 	rc         *http.ResponseController
 	noDeadline bool // the writer does not support deadlines
-	closing    bool // Close set the last deadline
+	closing    bool // the last deadline is set, or left as it is
 }
 
 // Send writes one message, as [Message.AppendText] forms it. Nil means that it
@@ -93,10 +93,7 @@ func (c *Conn) IsOpen() bool {
 	return c.ctx.Err() == nil
 }
 
-// LastEventID returns the id from which the client wants to go on: the
-// Last-Event-ID header or, if there is none, the lastEventID parameter of the
-// URL, which a page can set for its first connect. It is as the client sent
-// it: treat it as hostile.
+// LastEventID is [LastEventID] of the request that was upgraded.
 func (c *Conn) LastEventID() string {
 	return c.lastEventID
 }
@@ -118,6 +115,14 @@ func (c *Conn) Close() {
 		c.setDeadline(c.timeout) // for what the server writes after the handler
 	}
 	c.closed = true
+	c.lastDeadline()
+}
+
+// lastDeadline keeps a Close that still waits elsewhere from the writer.
+func (c *Conn) lastDeadline() {
+	c.deadlineMu.Lock()
+	defer c.deadlineMu.Unlock()
+	c.closing = true
 }
 
 // acquire waits for the right to write, unless the connection ends first.

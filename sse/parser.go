@@ -134,12 +134,22 @@ func (p *parser) text(b []byte) error {
 	if p.tooBig && p.kind != lineID && p.kind != lineRetry {
 		return nil
 	}
-	buf := p.buffer()
-	if p.max-len(p.data)-len(p.typ)-len(p.topic)-len(p.value) < len(b) {
+	if p.room() < len(b) {
 		return p.overflow()
 	}
+	buf := p.buffer()
 	*buf = append(*buf, b...)
 	return nil
+}
+
+// room is what the limit leaves for the line being read. An id has the limit to
+// itself: behind data that just fits it must not be what is lost, or a reader
+// would come back to the event for ever.
+func (p *parser) room() int {
+	if p.kind == lineID || p.kind == lineRetry {
+		return p.max - len(p.value)
+	}
+	return p.max - len(p.data) - len(p.typ) - len(p.topic)
 }
 
 // readName collects the field's name and returns what follows its colon.

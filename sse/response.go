@@ -3,8 +3,8 @@ package sse
 import (
 	"fmt"
 	"io"
-	"mime"
 	"net/http"
+	"strings"
 )
 
 const (
@@ -33,8 +33,8 @@ func (e *ResponseError) Error() string {
 // the body and returns a [*ResponseError]. Closing the body stays the caller's
 // duty. See "Processing model".
 func CheckResponse(res *http.Response) error {
-	typ, _, err := mime.ParseMediaType(res.Header.Get("Content-Type"))
-	if res.StatusCode == http.StatusOK && typ == contentType && (err == nil || err == mime.ErrInvalidMediaParameter) {
+	typ, _, _ := strings.Cut(res.Header.Get("Content-Type"), ";")
+	if res.StatusCode == http.StatusOK && strings.EqualFold(strings.TrimSpace(typ), contentType) {
 		return nil
 	}
 	body, _ := io.ReadAll(io.LimitReader(res.Body, maxErrorBody)) // what arrived is all there is to report

@@ -55,7 +55,7 @@ func (up Upgrader) Upgrade(w http.ResponseWriter, r *http.Request) (*Conn, error
 		request: r.Context(), ctx: ctx, cancel: cancel, writing: make(chan struct{}, 1), w: w, rc: rc,
 		timeout:     up.WriteTimeout,
 		perStream:   r.ProtoMajor > 1,
-		lastEventID: lastEventID(r),
+		lastEventID: LastEventID(r),
 	}
 	// The first line also gets the head through middleware that holds it back
 	// until there is a body. No blank line: that would be an empty event to
@@ -85,10 +85,11 @@ func setStreamHeader(h http.Header, r *http.Request) {
 }
 
 func flushHead(rc *http.ResponseController, timeout time.Duration) error {
+	var deadline time.Time // none, in place of the server's
 	if timeout > 0 {
-		// An error here only means that this writer has no deadlines.
-		_ = rc.SetWriteDeadline(time.Now().Add(timeout))
+		deadline = time.Now().Add(timeout)
 	}
+	_ = rc.SetWriteDeadline(deadline) // an error only means that this writer has none
 	return rc.Flush()
 }
 
@@ -116,11 +117,13 @@ func innermost(w http.ResponseWriter) http.ResponseWriter {
 	}
 }
 
-// lastEventID prefers the header, which tells of what was received since the
-// page wrote the URL.
-func lastEventID(r *http.Request) string {
+// LastEventID returns the id from which the client of r wants to go on: the
+// Last-Event-ID header or, if there is none, the lastEventID parameter of the
+// URL, which a page can set for its first connect. It is as the client sent
+// it: treat it as hostile.
+func LastEventID(r *http.Request) string {
 	if id := r.Header.Get("Last-Event-ID"); id != "" {
-		return id
+		return id // what was received since the page wrote the URL
 	}
 	if r.URL == nil || r.URL.RawQuery == "" {
 		return ""

@@ -63,7 +63,7 @@ func (r *Recorder) Write(p []byte) (int, error) {
 		n := r.left
 		r.left = 0
 		r.buf.Write(p[:n])
-		r.flushed = r.buf.Len()
+		r.flush()
 		return n, r.fail
 	}
 	r.left -= len(p)
@@ -77,10 +77,15 @@ func (r *Recorder) FlushError() error {
 	if r.status == 0 {
 		r.status = http.StatusOK
 	}
+	r.flush()
+	return nil
+}
+
+// flush needs r.mu.
+func (r *Recorder) flush() {
 	r.flushed = r.buf.Len()
 	close(r.news)
 	r.news = make(chan struct{})
-	return nil
 }
 
 // SetWriteDeadline is what http.ResponseController calls.
