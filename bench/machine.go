@@ -1,0 +1,139 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"runtime"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// machine is where the figures come from.
+type machine struct {
+	CPU    string `json:"cpu"`
+	Cores  int    `json:"cores"`
+	Go     string `json:"go"`
+	Kernel string `json:"kernel"`
+}
+
+func thisMachine() machine {
+	return machine{CPU: cpuModel(), Cores: runtime.NumCPU(), Go: runtime.Version(), Kernel: kernel()}
+}
+
+func cpuModel() string {
+	info, _ := os.ReadFile("/proc/cpuinfo") // without it the model is unknown
+	for line := range strings.Lines(string(info)) {
+		key, value, _ := strings.Cut(line, ":")
+		if strings.TrimSpace(key) == "model name" {
+			return strings.TrimSpace(value)
+		}
+	}
+	return "unknown"
+}
+
+func kernel() string {
+	var name unix.Utsname
+	if err := unix.Uname(&name); err != nil {
+		return "unknown"
+	}
+	return unix.ByteSliceToString(name.Sysname[:]) + " " + unix.ByteSliceToString(name.Release[:])
+}
+
+// commit is that of the checkout in the working directory. "+" marks one with
+// changes.
+func commit() string {
+	head, err := exec.Command("git", "rev-parse", "--short", "HEAD").Output()
+	if err != nil {
+		return "unknown"
+	}
+	id := string(bytes.TrimSpace(head))
+	if changes, err := exec.Command("git", "status", "--porcelain", "--untracked-files=no").Output(); err != nil || len(changes) > 0 {
+		id += "+"
+	}
+	return id
+}
+
+// commandLine is how to repeat a run.
+func commandLine(args []string) string {
+	return strings.Join(append([]string{"go run ."}, args...), " ")
+}
+
+// spareFiles are what a process needs besides its connections.
+const spareFiles = 64
+
+// raiseFileLimit raises the soft limit of open files to the hard one and
+// refuses more connections than that.
+func raiseFileLimit(conns int) error {
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		return err
+	}
+	if need := uint64(conns + spareFiles); need > limit.Max {
+		return fmt.Errorf("%d connections need %d file descriptors, and the hard limit (ulimit -Hn) is %d", conns, need, limit.Max)
+	}
+	limit.Cur = limit.Max
+	return unix.Setrlimit(unix.RLIMIT_NOFILE, &limit)
+}
+
+// monotonic reads the clock that all processes of the machine share.
+func monotonic() int64 {
+	var t unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &t); err != nil {
+		panic(err) // Linux always has this clock
+	}
+	return t.Nano()
+}
+
+// cpuTime is what this process has used, user and system.
+func cpuTime() time.Duration {
+	var u unix.Rusage
+	if err := unix.Getrusage(unix.RUSAGE_SELF, &u); err != nil {
+		panic(err) // it has no way to fail
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// machineCPUTime is what all processes have used together, with what the host
+// took from this machine: time that a measurement did not have.
+func machineCPUTime() (time.Duration, error) {
+	stat, err := os.ReadFile("/proc/stat")
+	if err != nil {
+		return 0, err
+	}
+	line, _, _ := strings.Cut(string(stat), "\n")
+	fields := strings.Fields(line)
+	if len(fields) < 9 || fields[0] != "cpu" {
+		return 0, errors.New("unexpected first line of /proc/stat")
+	}
+	var ticks int64
+	for _, i := range []int{1, 2, 3, 6, 7, 8} { // all but idle and waiting for input and output
+		n, err := strconv.ParseInt(fields[i], 10, 64)
+		if err != nil {
+			return 0, err
+		}
+		ticks += n
+	}
+	const tick = 10 * time.Millisecond // the unit of /proc, whatever the kernel's own is
+	return time.Duration(ticks) * tick, nil
+}
+
+// residentSize is this process's resident memory in bytes.
+func residentSize() (int64, error) {
+	status, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		return 0, err
+	}
+	for line := range strings.Lines(string(status)) {
+		if value, ok := strings.CutPrefix(line, "VmRSS:"); ok {
+			kB, err := strconv.ParseInt(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(value), "kB")), 10, 64)
+			return kB << 10, err
+		}
+	}
+	return 0, errors.New("no VmRSS in /proc/self/status")
+}
