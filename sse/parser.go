@@ -264,7 +264,7 @@ func (p *parser) clear() {
 	}
 	p.pending, p.tooBig = false, false
 	p.typ, p.topic = p.typ[:0], p.topic[:0]
-	if p.data = p.data[:0]; cap(p.data) > 64<<10 {
+	if p.data = p.data[:0]; cap(p.data) > 256<<10 {
 		p.data = nil // one huge event must not be paid for until the stream ends
 	}
 }
