@@ -38,6 +38,7 @@ type Hub struct {
 	killed    bool
 
 	gaps   atomic.Uint64
+	warned sync.Once     // of connections without deadlines
 	drain  chan struct{} // closed when Shutdown begins; spread is set before
 	spread time.Duration
 	kill   chan struct{}  // closed when Close begins

@@ -31,6 +31,11 @@ func (h *Hub) serve(ctx context.Context, conn *sse.Conn, r *reader) error {
 		return err
 	}
 	defer h.finish(r)
+	if !conn.HasDeadlines() {
+		h.warned.Do(func() {
+			h.opts.Logger.Warn("ssehub: a middleware hides SetWriteDeadline; clients that do not read are not cut")
+		})
+	}
 	if ctx.Done() != nil {
 		// A write to a client that does not read must not outlast ctx. What
 		// runs after Serve has returned could meet a handler that has, too.

@@ -2,11 +2,14 @@ package ssehub_test
 
 import (
 	"bufio"
+	"bytes"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 
 	"github.com/ssehub-go/ssehub"
@@ -94,6 +97,31 @@ func (u unwrapper) Header() http.Header         { return u.w.Header() }
 func (u unwrapper) Write(p []byte) (int, error) { return u.w.Write(p) }
 func (u unwrapper) WriteHeader(status int)      { u.w.WriteHeader(status) }
 func (u unwrapper) Unwrap() http.ResponseWriter { return u.w }
+
+// Faults 45: behind a writer without deadlines the stream works, and the log
+// tells, once, what is lost.
+func TestNoDeadlines(t *testing.T) {
+	var log bytes.Buffer
+	hub := newHub(t, &ssehub.Options{Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		hub.Handler("n").ServeHTTP(flusher{w}, r)
+	})
+	for range 2 {
+		rec, end := stream(t, handler, "/", "")
+		require.NoError(t, rec.Wait(t.Context(), 1))
+		publish(t, hub, "n", "x")
+		require.NoError(t, rec.Wait(t.Context(), 2))
+		end()
+	}
+	require.Equal(t, 1, strings.Count(log.String(), "SetWriteDeadline"), log.String())
+}
+
+type flusher struct{ w http.ResponseWriter }
+
+func (f flusher) Header() http.Header         { return f.w.Header() }
+func (f flusher) Write(p []byte) (int, error) { return f.w.Write(p) }
+func (f flusher) WriteHeader(status int)      { f.w.WriteHeader(status) }
+func (f flusher) Flush()                      { _ = http.NewResponseController(f.w).Flush() }
 
 // A writer that cannot stream gets a plain error that names it, with nothing
 // sent before.

@@ -93,6 +93,14 @@ func (c *Conn) IsOpen() bool {
 	return c.ctx.Err() == nil
 }
 
+// HasDeadlines reports whether writes have a deadline. They have none behind
+// middleware that does not pass SetWriteDeadline on: a client that does not
+// read then holds the goroutine that writes to it, and Close, until the network
+// gives up.
+func (c *Conn) HasDeadlines() bool {
+	return !c.noDeadline
+}
+
 // LastEventID is [LastEventID] of the request that was upgraded.
 func (c *Conn) LastEventID() string {
 	return c.lastEventID
@@ -188,9 +196,7 @@ func (c *Conn) setDeadline(d time.Duration) {
 	if d > 0 {
 		t = time.Now().Add(d)
 	}
-	if err := c.rc.SetWriteDeadline(t); errors.Is(err, http.ErrNotSupported) {
-		c.noDeadline = true
-	}
+	_ = c.rc.SetWriteDeadline(t) // an error is the connection's, and the write will have it too
 }
 
 // keep retains b's memory for the next message unless it is unusually large.

@@ -47,7 +47,8 @@ func (up Upgrader) Upgrade(w http.ResponseWriter, r *http.Request) (*Conn, error
 	setStreamHeader(w.Header(), r)
 	// Flushing with nothing written sends the head alone, and fails before
 	// anything is sent where streaming cannot work.
-	if err := flushHead(rc, up.WriteTimeout); err != nil {
+	hasDeadlines, err := flushHead(rc, up.WriteTimeout)
+	if err != nil {
 		return nil, refuse(w, err)
 	}
 	ctx, cancel := context.WithCancel(r.Context())
@@ -56,6 +57,7 @@ func (up Upgrader) Upgrade(w http.ResponseWriter, r *http.Request) (*Conn, error
 		timeout:     up.WriteTimeout,
 		perStream:   r.ProtoMajor > 1,
 		lastEventID: LastEventID(r),
+		noDeadline:  !hasDeadlines,
 	}
 	// The first line also gets the head through middleware that holds it back
 	// until there is a body. No blank line: that would be an empty event to
@@ -84,13 +86,13 @@ func setStreamHeader(h http.Header, r *http.Request) {
 	}
 }
 
-func flushHead(rc *http.ResponseController, timeout time.Duration) error {
+func flushHead(rc *http.ResponseController, timeout time.Duration) (hasDeadlines bool, err error) {
 	var deadline time.Time // none, in place of the server's
 	if timeout > 0 {
 		deadline = time.Now().Add(timeout)
 	}
-	_ = rc.SetWriteDeadline(deadline) // an error only means that this writer has none
-	return rc.Flush()
+	hasDeadlines = !errors.Is(rc.SetWriteDeadline(deadline), http.ErrNotSupported)
+	return hasDeadlines, rc.Flush()
 }
 
 // refuse reports that w failed to flush the head.
