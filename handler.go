@@ -24,33 +24,51 @@ import (
 // ever on any status but 200, so while the hub shuts down it gets an empty
 // stream that tells it to come back, and other clients get status 503.
 func (h *Hub) Handler(topics ...string) http.Handler {
-	fixed := slices.Clone(topics)
+	var fixed []string
+	var err error
+	if len(topics) > 0 {
+		if fixed, err = checkTopics(topics); err != nil {
+			h.opts.Logger.Error("ssehub: handler with an invalid topic", "error", err)
+		}
+	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if err != nil {
+			http.Error(w, "invalid topic", http.StatusInternalServerError)
+			return
+		}
 		h.handle(w, r, fixed)
 	})
 }
 
-func (h *Hub) handle(w http.ResponseWriter, r *http.Request, fixed []string) {
+func (h *Hub) handle(w http.ResponseWriter, r *http.Request, topics []string) {
 	if !checkRequest(w, r) {
 		return
 	}
-	topics, ok := h.topicsFor(w, r, fixed)
+	if topics == nil {
+		if topics = h.requestedTopics(w, r); topics == nil {
+			return
+		}
+	}
+	grant, ok := h.authorize(w, r, topics)
 	if !ok {
 		return
 	}
-	ctx, cancel, ok := h.authorize(w, r, topics)
-	if !ok {
+	if r.Method == http.MethodHead {
+		sse.SetHeader(w.Header())
 		return
 	}
-	defer cancel()
-	// The seat comes before the head: a client that has the head and publishes
-	// must not miss its own event.
-	reader, err := h.seat(sse.LastEventID(r), topics, true)
+	h.handleStream(w, r, topics, grant)
+}
+
+func (h *Hub) handleStream(w http.ResponseWriter, r *http.Request, topics []string, grant Grant) {
+	// The place in the log comes before the head: a client that has the head and
+	// publishes must not miss its own event.
+	reader, err := h.join(sse.LastEventID(r), topics, true)
 	if err != nil { // ErrClosed
 		h.refuseStream(w, r)
 		return
 	}
-	defer h.unseat(reader)
+	defer reader.leave()
 	up := sse.Upgrader{RetryTime: h.opts.Retry, WriteTimeout: h.opts.WriteTimeout}
 	conn, err := up.Upgrade(w, r)
 	if err != nil {
@@ -58,8 +76,14 @@ func (h *Hub) handle(w http.ResponseWriter, r *http.Request, fixed []string) {
 		return
 	}
 	defer conn.Close()
+	ctx := context.Background() // the client's leaving ends the connection by itself
+	if !grant.Expires.IsZero() {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithDeadline(ctx, grant.Expires)
+		defer cancel()
+	}
 	err = h.serve(ctx, conn, reader)
-	h.opts.Logger.Debug("ssehub: stream ended", "topics", topics, "reason", err)
+	h.opts.Logger.DebugContext(r.Context(), "ssehub: stream ended", "topics", topics, "subject", grant.Subject, "reason", err)
 }
 
 func upgradeLevel(err error) slog.Level {
@@ -75,11 +99,8 @@ func checkRequest(w http.ResponseWriter, r *http.Request) bool {
 	switch {
 	case r.Method == http.MethodGet && r.ContentLength > 0:
 		http.Error(w, "a request for an event stream has no body", http.StatusBadRequest)
-	case r.Method == http.MethodGet:
+	case r.Method == http.MethodGet, r.Method == http.MethodHead:
 		return true
-	case r.Method == http.MethodHead:
-		w.Header().Set("Content-Type", "text/event-stream")
-		w.Header().Set("Cache-Control", "no-store, no-transform")
 	case r.Method == http.MethodOptions:
 		w.Header().Set("Allow", allow)
 		w.WriteHeader(http.StatusNoContent)
@@ -90,61 +111,48 @@ func checkRequest(w http.ResponseWriter, r *http.Request) bool {
 	return false
 }
 
-// topicsFor returns the handler's own topics or those that ?topic= asks for,
-// each once, or answers. It repeats nothing of the request in an answer.
-func (h *Hub) topicsFor(w http.ResponseWriter, r *http.Request, fixed []string) (topics []string, ok bool) {
-	if len(fixed) > 0 {
-		topics, err := checkTopics(fixed)
-		if err != nil {
-			h.opts.Logger.Error("ssehub: handler has an invalid topic", "error", err)
-			http.Error(w, "invalid topic", http.StatusInternalServerError)
-		}
-		return topics, err == nil
-	}
+// requestedTopics returns what ?topic= asks for, each topic once, or answers
+// and returns nil. It repeats nothing of the request in an answer.
+func (h *Hub) requestedTopics(w http.ResponseWriter, r *http.Request) []string {
 	if h.opts.Authorize == nil {
 		http.Error(w, "topics from the request need an authorizer", http.StatusForbidden)
-		return nil, false
+		return nil
 	}
 	// A long query is refused before the work of taking it apart.
 	limit := h.opts.MaxTopics
 	if limit > 0 && (strings.Count(r.URL.RawQuery, "&") > 2*limit+16 || len(r.URL.Query()["topic"]) > limit) {
 		http.Error(w, "too many topics", http.StatusBadRequest)
-		return nil, false
+		return nil
 	}
 	topics, err := checkTopics(r.URL.Query()["topic"])
 	if err != nil {
 		http.Error(w, "invalid topic", http.StatusBadRequest)
 	}
-	return topics, err == nil
+	return topics
 }
 
-// authorize asks the application, and returns a context that ends with the
-// permission.
-func (h *Hub) authorize(w http.ResponseWriter, r *http.Request, topics []string) (context.Context, context.CancelFunc, bool) {
-	// The client's leaving ends the connection by itself.
-	ctx, cancel := context.Background(), func() {}
+// authorize asks the application, or answers.
+func (h *Hub) authorize(w http.ResponseWriter, r *http.Request, topics []string) (Grant, bool) {
 	if h.opts.Authorize == nil {
-		return ctx, cancel, true
+		return Grant{}, true
 	}
-	grant, err := h.opts.Authorize(r, topics)
+	grant, err := h.opts.Authorize(r, slices.Clone(topics)) // what it does to them is its own affair
+	if err == nil && !grant.Expires.IsZero() && !grant.Expires.After(time.Now()) {
+		err = errors.New("the grant has expired")
+	}
 	if err != nil {
-		h.opts.Logger.Info("ssehub: refused", "topics", topics, "subject", grant.Subject, "error", err)
+		h.opts.Logger.InfoContext(r.Context(), "ssehub: refused", "topics", topics, "subject", grant.Subject, "error", err)
 		http.Error(w, "forbidden", http.StatusForbidden)
-		return nil, nil, false
 	}
-	if !grant.Expires.IsZero() {
-		ctx, cancel = context.WithDeadline(ctx, grant.Expires)
-	}
-	return ctx, cancel, true
+	return grant, err == nil
 }
 
 // refuseStream sends a client away that may come back.
 func (h *Hub) refuseStream(w http.ResponseWriter, r *http.Request) {
 	retry := h.jitteredRetry()
 	if strings.Contains(r.Header.Get("Accept"), "text/event-stream") {
-		w.Header().Set("Content-Type", "text/event-stream")
-		w.Header().Set("Cache-Control", "no-store, no-transform")
-		_, _ = w.Write(append(retryLine(max(retry, time.Second)), '\n')) // an error: it is gone anyway
+		sse.SetHeader(w.Header())
+		_, _ = w.Write(retryLine(max(retry, time.Second))) // an error: it is gone anyway
 		return
 	}
 	w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(max(1, retry.Seconds())))))

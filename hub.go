@@ -68,13 +68,17 @@ var scratch = sync.Pool{New: func() any { return new([]byte) }}
 // is the id of the event. It copies m and never waits for a subscriber. The
 // hub sets ID and Topic itself, whatever m holds there, and a message without
 // Data is sent with empty data. Errors: [ErrInvalidTopic], [sse.ErrInvalidField]
-// (also for a Type that starts with "ssehub."), [ErrClosed], that of ctx.
+// (also for a Type that starts with "ssehub."), [sse.ErrEventTooLarge],
+// [ErrClosed], that of ctx.
 func (h *Hub) Publish(ctx context.Context, topic string, m sse.Message) (Position, error) {
 	if err := ctx.Err(); err != nil {
 		return Position{}, err
 	}
 	if strings.HasPrefix(m.Type, "ssehub.") {
 		return Position{}, fmt.Errorf("%w: type %q is reserved", sse.ErrInvalidField, m.Type)
+	}
+	if limit := h.opts.MaxEventSize; limit > 0 && len(m.Data)+len(m.Type)+len(topic) > limit {
+		return Position{}, fmt.Errorf("%w: limit %d bytes", sse.ErrEventTooLarge, limit)
 	}
 	m.ID, m.Topic = "", ""
 	if m.Data == nil {
@@ -102,10 +106,12 @@ func (h *Hub) append(name string, frame []byte) (Position, error) {
 	if h.draining {
 		return Position{}, ErrClosed
 	}
-	t, err := h.topic(name)
-	if err != nil {
-		return Position{}, err
+	if h.topics[name] == nil { // else its name was checked before
+		if err := checkTopic(name); err != nil {
+			return Position{}, err
+		}
 	}
+	t := h.topic(name)
 	seq := h.head.Load() + 1
 	if t.append(seq, h.now(), h.idPrefix, frame, h.opts.History) {
 		h.wake(t)
@@ -119,13 +125,11 @@ func (h *Hub) now() time.Duration {
 	return time.Since(h.started)
 }
 
-// topic returns the log of a topic and makes it if need be. It needs h.mu.
-func (h *Hub) topic(name string) (*topic, error) {
+// topic returns the log of a topic with a valid name, and makes it if need be.
+// It needs h.mu.
+func (h *Hub) topic(name string) *topic {
 	if t := h.topics[name]; t != nil {
-		return t, nil
-	}
-	if err := checkTopic(name); err != nil {
-		return nil, err
+		return t
 	}
 	name = strings.Clone(name) // it may be a part of a whole request
 	t := newTopic(name, h.forgotten)
@@ -134,7 +138,7 @@ func (h *Hub) topic(name string) (*topic, error) {
 	h.topics[name] = t
 	h.all = append(h.all, t)
 	h.scheduleSweep()
-	return t, nil
+	return t
 }
 
 // wake leaves the waking of t's readers to the waker, which lives while there

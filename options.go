@@ -36,7 +36,14 @@ type Options struct {
 	// negative means no limit.
 	MaxTopics int
 
-	// NoHello leaves out the ssehub.hello event at the start of each stream.
+	// MaxEventSize limits the bytes of a message's Data, Type and topic that
+	// Publish takes. The default is 1 MiB, as for the readers of package client;
+	// negative means no limit.
+	MaxEventSize int
+
+	// NoHello leaves out the ssehub.hello event at the start of each stream. A
+	// client that is cut before its first event then has no id to resume from:
+	// it starts afresh, and nobody tells it what it missed.
 	NoHello bool
 
 	// Authorize decides about each request to a Handler before anything is
@@ -57,15 +64,15 @@ type Options struct {
 type Retention struct {
 	Events int           // default 10,000
 	Bytes  int64         // encoded; default 1 MiB
-	Age    time.Duration // default 10 min
+	Age    time.Duration // default 10 min; also how long a topic without readers and events is remembered
 }
 
 // Grant is the answer of Options.Authorize to a request it allows.
 type Grant struct {
-	// Subject names who was allowed, for the log.
+	// Subject names who was allowed, or refused, for the log.
 	Subject string
 	// Expires is when the stream ends; the client then reconnects and is asked
-	// again. Zero means never.
+	// again. Zero means never; a time that has passed refuses the request.
 	Expires time.Time
 }
 
@@ -83,6 +90,8 @@ const (
 	Disconnect
 )
 
+const defaultAge = 10 * time.Minute
+
 func (o *Options) withDefaults() Options {
 	var opts Options
 	if o != nil {
@@ -90,11 +99,12 @@ func (o *Options) withDefaults() Options {
 	}
 	setDefault(&opts.History.Events, 10_000)
 	setDefault(&opts.History.Bytes, 1<<20)
-	setDefault(&opts.History.Age, 10*time.Minute)
+	setDefault(&opts.History.Age, defaultAge)
 	setDefault(&opts.Heartbeat, 15*time.Second)
 	setDefault(&opts.WriteTimeout, sse.DefaultWriteTimeout)
 	setDefault(&opts.Retry, 2*time.Second)
 	setDefault(&opts.MaxTopics, 64)
+	setDefault(&opts.MaxEventSize, 1<<20)
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)
 	}

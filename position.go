@@ -26,26 +26,27 @@ const (
 	maxTextLen  = maxEpochLen + len("-9007199254740991")
 )
 
-var errPosition = errors.New("ssehub: not a position")
+// ErrInvalidPosition is returned for a text that is not a [Position]'s.
+var ErrInvalidPosition = errors.New("ssehub: invalid position")
 
 // ParsePosition reads the text form of a position, and nothing but the exact
 // text that [Position.String] gives.
 func ParsePosition(text string) (Position, error) {
 	if len(text) > maxTextLen {
-		return Position{}, errPosition
+		return Position{}, ErrInvalidPosition
 	}
 	epoch, digits, ok := strings.Cut(text, "-")
 	if !ok || !validEpoch(epoch) || digits == "" || digits[0] == '0' && digits != "0" {
-		return Position{}, errPosition
+		return Position{}, ErrInvalidPosition
 	}
 	for i := range len(digits) { // ParseUint takes a sign
 		if digits[i] < '0' || digits[i] > '9' {
-			return Position{}, errPosition
+			return Position{}, ErrInvalidPosition
 		}
 	}
 	seq, err := strconv.ParseUint(digits, 10, 64)
 	if err != nil || seq > maxSeq {
-		return Position{}, errPosition
+		return Position{}, ErrInvalidPosition
 	}
 	return Position{Epoch: epoch, Seq: seq}, nil
 }
@@ -77,14 +78,23 @@ func (p Position) MarshalText() ([]byte, error) {
 	return []byte(p.String()), nil
 }
 
+// UnmarshalText reads what MarshalText returned; an empty text is the zero
+// Position.
+func (p *Position) UnmarshalText(text []byte) error {
+	if len(text) == 0 {
+		*p = Position{}
+		return nil
+	}
+	pos, err := ParsePosition(string(text))
+	if err == nil {
+		*p = pos
+	}
+	return err
+}
+
 // newEpoch returns 40 random bits as 8 characters: short, as every frame
 // carries them, and two lives of one hub meet the same once in 10^12.
 func newEpoch() string {
 	id := uuid.New()
 	return strings.ToLower(base32.HexEncoding.EncodeToString(id[:5]))
-}
-
-// newConnID names a connection in its hello and in logs.
-func newConnID() string {
-	return uuid.NewString()
 }

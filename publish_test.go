@@ -43,6 +43,8 @@ func TestPublishRefuses(t *testing.T) {
 		_, err := hub.Publish(t.Context(), "n", m)
 		require.ErrorIs(t, err, sse.ErrInvalidField, "%+v", m)
 	}
+	_, err = hub.Publish(t.Context(), "n", sse.Message{Data: make([]byte, 1<<20)})
+	require.ErrorIs(t, err, sse.ErrEventTooLarge, "with its topic it is above what clients read")
 	_, err = hub.Publish(cancelled, "n", sse.Message{})
 	require.ErrorIs(t, err, context.Canceled)
 
@@ -76,9 +78,10 @@ func TestPublishCopies(t *testing.T) {
 	require.Equal(t, sse.Message{Topic: "a", ID: third.String(), Data: []byte{}}, <-sub.Events())
 }
 
-// A message may be of any size; the newest is kept whatever the window says.
+// Without a limit a message may be of any size; the newest is kept whatever the
+// window says.
 func TestPublishLarge(t *testing.T) {
-	hub := newHub(t, &ssehub.Options{History: ssehub.Retention{Bytes: 1000}})
+	hub := newHub(t, &ssehub.Options{MaxEventSize: -1, History: ssehub.Retention{Bytes: 1000}})
 	start := hub.Stats().Position.String()
 	large := strings.Repeat("x", 3<<20)
 	publish(t, hub, "n", large)

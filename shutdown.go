@@ -9,11 +9,14 @@ import (
 // leaves the time.
 const closesPerSecond = 1000
 
+// cutTime is more than a write under way gets when its stream is closed.
+const cutTime = time.Second
+
 // Shutdown ends the hub gracefully: it refuses what is new, lets every reader
 // have what was published, and closes the streams spread out over time (1,000
 // per second, or faster for ctx), each with its own retry time. It returns nil
 // when all is done. When ctx ends first it closes the rest, as Close, and
-// returns the error of ctx. http.Server.Shutdown waits for streams without
+// returns the error of ctx, within a second. http.Server.Shutdown waits for streams without
 // ending them, so call this one before it, or register it:
 //
 //	server.RegisterOnShutdown(func() { hub.Shutdown(ctx) })
@@ -34,8 +37,11 @@ func (h *Hub) Shutdown(ctx context.Context) error {
 	case <-done:
 		return nil
 	case <-ctx.Done():
-		h.Close()
-		<-done
+		h.cut()
+		select {
+		case <-done:
+		case <-time.After(cutTime): // a writer without deadlines cannot be cut
+		}
 		return ctx.Err()
 	}
 }
@@ -45,20 +51,26 @@ func (h *Hub) Shutdown(ctx context.Context) error {
 // returns when all of them have ended, may be called any number of times, and
 // never fails; the error is for io.Closer.
 func (h *Hub) Close() error {
-	h.refuse(func(int) time.Duration { return 0 })
-	h.mu.Lock()
-	if !h.killed {
-		h.killed = true
-		close(h.kill)
-		for r := range h.readers {
-			if r.conn != nil {
-				h.tasks.Go(r.conn.Close) // each may wait for its write
-			}
-		}
-	}
-	h.mu.Unlock()
+	h.cut()
 	h.tasks.Wait()
 	return nil
+}
+
+// cut ends all readers wherever they are, without waiting for it.
+func (h *Hub) cut() {
+	h.refuse(func(int) time.Duration { return 0 })
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.killed {
+		return
+	}
+	h.killed = true
+	close(h.kill)
+	for r := range h.readers {
+		if r.conn != nil {
+			h.tasks.Go(r.conn.Close) // each may wait for its write
+		}
+	}
 }
 
 // refuse lets nothing new in, and tells the readers to end within the spread

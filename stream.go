@@ -15,22 +15,27 @@ import (
 // Shutdown or Close, [sse.ErrConnectionClosed] when the client has left or did
 // not read within the write timeout, [ErrSlowSubscriber], [ErrInvalidTopic], or
 // the error of ctx. It goes on behind [sse.Conn.LastEventID] and asks nobody
-// for permission. Closing conn stays the caller's duty.
+// for permission. Closing conn stays the caller's duty; the end of ctx, and
+// Close, close it at once, while after Shutdown there may be last words.
 func (h *Hub) Serve(ctx context.Context, conn *sse.Conn, topics ...string) error {
-	r, err := h.seat(conn.LastEventID(), topics, true)
+	names, err := checkTopics(topics)
 	if err != nil {
 		return err
 	}
-	defer h.unseat(r)
+	r, err := h.join(conn.LastEventID(), names, true)
+	if err != nil {
+		return err
+	}
+	defer r.leave()
 	return h.serve(ctx, conn, r)
 }
 
 // serve writes to conn what r reads.
 func (h *Hub) serve(ctx context.Context, conn *sse.Conn, r *reader) error {
-	if err := h.start(r, conn); err != nil {
+	if err := r.begin(conn); err != nil {
 		return err
 	}
-	defer h.finish(r)
+	defer r.end(nil)
 	if !conn.HasDeadlines() {
 		h.warned.Do(func() {
 			h.opts.Logger.Warn("ssehub: a middleware hides SetWriteDeadline; clients that do not read are not cut")

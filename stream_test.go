@@ -75,7 +75,7 @@ func TestHeartbeat(t *testing.T) {
 func TestStreamSurvivesServerWriteTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		hub := ssehub.New(nil)
-		server := ssetest.Start(&http.Server{Handler: hub.Handler("n"), WriteTimeout: time.Second})
+		server := ssetest.Serve(&http.Server{Handler: hub.Handler("n"), WriteTimeout: time.Second})
 		defer server.Close()
 		defer hub.Close()
 		res, err := server.Client().Get(server.URL)

@@ -2,6 +2,7 @@ package ssehub
 
 import (
 	"context"
+	"errors"
 	"math"
 	"sync"
 
@@ -13,15 +14,16 @@ import (
 // in a queue of its own, and if it lags too long it meets the overflow policy.
 type Subscription struct {
 	events chan sse.Message
-	stop   context.CancelFunc
+	stop   context.CancelCauseFunc
 
 	mu  sync.Mutex
 	err error // why it ended
 }
 
 // Subscribe reads the events of topics that are published from now on, until
-// ctx ends, Close is called or the hub ends. Errors: [ErrInvalidTopic],
-// [ErrClosed].
+// ctx ends, Close is called or the hub ends. The caller must receive from Events
+// until it is closed, or call Close or end ctx; Shutdown waits for that.
+// Errors: [ErrInvalidTopic], [ErrClosed].
 func (h *Hub) Subscribe(ctx context.Context, topics ...string) (*Subscription, error) {
 	return h.Resume(ctx, "", topics...)
 }
@@ -31,17 +33,21 @@ func (h *Hub) Subscribe(ctx context.Context, topics ...string) (*Subscription, e
 // means now. If something is missing since then, a message of type
 // [sse.TypeGap] comes first.
 func (h *Hub) Resume(ctx context.Context, lastEventID string, topics ...string) (*Subscription, error) {
-	r, err := h.seat(lastEventID, topics, false)
+	names, err := checkTopics(topics)
 	if err != nil {
 		return nil, err
 	}
-	if err := h.start(r, nil); err != nil {
-		h.unseat(r)
+	r, err := h.join(lastEventID, names, false)
+	if err != nil {
 		return nil, err
 	}
-	reading, stop := context.WithCancel(ctx)
+	if err := r.begin(nil); err != nil {
+		r.leave()
+		return nil, err
+	}
+	ctx, stop := context.WithCancelCause(ctx)
 	s := &Subscription{events: make(chan sse.Message), stop: stop}
-	go s.run(reading, ctx, r) // one of the hub's tasks until it has finished
+	go s.run(ctx, r) // one of the hub's tasks until it ends
 	return s, nil
 }
 
@@ -53,7 +59,7 @@ func (s *Subscription) Events() <-chan sse.Message {
 }
 
 // Err returns why the Subscription ended: nil while it runs and after Close,
-// else [ErrClosed], [ErrSlowSubscriber] or the error of the context.
+// else [ErrClosed], [ErrSlowSubscriber] or the cause of the context's end.
 func (s *Subscription) Err() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -63,40 +69,42 @@ func (s *Subscription) Err() error {
 // Close ends the Subscription; Events is closed soon after. It may be called
 // any number of times and from anywhere.
 func (s *Subscription) Close() {
-	s.stop()
+	s.stop(errByClose)
 }
 
-func (s *Subscription) run(ctx, parent context.Context, r *reader) {
-	defer close(s.events)
-	defer r.hub.finish(r)
-	defer r.hub.unseat(r)
-	defer s.stop()
+// errByClose is the cause of a context that Close has cancelled.
+var errByClose = errors.New("ssehub: subscription closed")
+
+func (s *Subscription) run(ctx context.Context, r *reader) {
+	defer s.stop(nil)
 	err := s.deliver(ctx, r)
-	if parent.Err() != nil {
-		err = parent.Err()
-	} else if ctx.Err() != nil {
-		err = nil // Close
+	if errors.Is(err, errByClose) {
+		err = nil
 	}
 	s.mu.Lock()
 	s.err = err
 	s.mu.Unlock()
+	r.leave()
+	r.end(func() { close(s.events) })
 }
 
+// deliver sends what r reads and returns why it stopped.
 func (s *Subscription) deliver(ctx context.Context, r *reader) error {
 	dec := sse.NewDecoder(&frameReader{ctx: ctx, reader: r})
 	dec.SetMaxEventSize(math.MaxInt) // what could be published can be read
+	dec.SetLastEventID(r.origin.String())
 	for {
 		var m sse.Message
 		if err := dec.Decode(&m); err != nil {
 			return err
 		}
-		if len(r.seats) == 1 { // else the frames tell
+		if len(r.seats) == 1 && m.Type != sse.TypeGap { // else the frames tell
 			m.Topic = r.seats[0].topic.name
 		}
 		select {
 		case s.events <- m:
 		case <-ctx.Done():
-			return ctx.Err()
+			return context.Cause(ctx)
 		case <-r.hub.kill:
 			return ErrClosed
 		}
@@ -133,6 +141,6 @@ func (f *frameReader) wait() (err error) {
 	case <-f.reader.hub.drain: // there may still be news
 		return nil
 	case <-f.ctx.Done():
-		return f.ctx.Err()
+		return context.Cause(f.ctx)
 	}
 }

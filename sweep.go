@@ -9,13 +9,22 @@ const sweepStep = 256
 // scheduleSweep arms the timer that drops what is too old and forgets topics
 // that nobody needs. There is none while there are no topics. It needs h.mu.
 func (h *Hub) scheduleSweep() {
-	if h.sweep != nil || h.draining || h.opts.History.Age <= 0 {
+	if h.sweep != nil || h.draining {
 		return
 	}
 	// An event may outstay its age in memory by a quarter. It is never
-	// replayed after it, as seat trims too.
-	period := max(h.opts.History.Age/4, time.Millisecond)
+	// replayed after it, as join trims too.
+	period := max(h.idleAge()/4, time.Millisecond)
 	h.sweep = time.AfterFunc(period, h.runSweep)
+}
+
+// idleAge is how long a topic is remembered that nobody reads and that keeps
+// nothing.
+func (h *Hub) idleAge() time.Duration {
+	if h.opts.History.Age > 0 {
+		return h.opts.History.Age
+	}
+	return defaultAge
 }
 
 func (h *Hub) runSweep() {
@@ -53,7 +62,7 @@ func (h *Hub) endSweep() {
 // come back, an empty topic stays for as long as an event would.
 func (h *Hub) forget(t *topic, now time.Duration) bool {
 	t.trim(now, h.opts.History)
-	if t.readers > 0 || t.events > 0 || now-t.idle < h.opts.History.Age {
+	if t.readers > 0 || t.events > 0 || now-t.idle < h.idleAge() {
 		return false
 	}
 	h.forgotten = max(h.forgotten, t.dropped.Load())

@@ -1,57 +1,12 @@
 package ssehub
 
 import (
-	"errors"
-	"fmt"
 	"slices"
 	"sort"
 	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
-)
-
-// ErrInvalidTopic is wrapped by the error for a topic that cannot be
-// published or subscribed to.
-var ErrInvalidTopic = errors.New("ssehub: invalid topic")
-
-const maxTopicLen = 256
-
-// checkTopic accepts dot-separated tokens of printable ASCII without spaces,
-// quotes, backslash, percent sign, * < and >. Nothing else, because topics
-// meet URLs, logs, metrics and brokers' subjects, and because two topics
-// should not look alike.
-func checkTopic(name string) error {
-	if name == "" || len(name) > maxTopicLen {
-		return fmt.Errorf("%w: length %d, want 1 to %d", ErrInvalidTopic, len(name), maxTopicLen)
-	}
-	token := 0
-	for i := range len(name) {
-		switch c := name[i]; c {
-		case '.':
-			if token == 0 {
-				return fmt.Errorf("%w: empty token", ErrInvalidTopic)
-			}
-			token = 0
-			continue
-		case '*', '<', '>', '%', '"', '\'', '`', '\\':
-			return fmt.Errorf("%w: character %q", ErrInvalidTopic, c)
-		default:
-			if c <= ' ' || c > '~' {
-				return fmt.Errorf("%w: byte %#x", ErrInvalidTopic, c)
-			}
-		}
-		token++
-	}
-	if token == 0 {
-		return fmt.Errorf("%w: empty token", ErrInvalidTopic)
-	}
-	return nil
-}
-
-const (
-	minSegment = 512 // a topic with few events stays small
-	maxSegment = 64 << 10
 )
 
 // topic is the log of one topic: the frames of its window, encoded once, in
@@ -82,32 +37,16 @@ type topic struct {
 	readers int
 	idle    time.Duration // when the last reader left or the last event came
 
-	armed   atomic.Bool // readers wait, and the waker was not told yet
-	waitMu  sync.Mutex  // guards waiting and round; the publisher never takes it
-	waiting []*seat     // readers asleep until there is news
-	round   uint64      // counts how often the waker took waiting away
-	spare   []*seat     // the waker's: storage for the next waiting
-}
-
-type segment struct {
-	buf     []byte // its bytes are final up to the end of the last entry
-	entries atomic.Pointer[[]entry]
-	count   atomic.Int64 // of entries that are final
-
-	// Guarded by Hub.mu.
-	used  int // bytes
-	first int // entries before it are dropped
-}
-
-// entry describes one frame, which starts where the one before it ends.
-type entry struct {
-	seq uint64
-	at  time.Duration // since Hub.started: monotonic, whatever the wall clock does
-	end uint32
+	armed   atomic.Bool   // readers wait, and the waker was not told yet
+	waitMu  sync.Mutex    // guards waiting; never taken under Hub.mu
+	waiting []*seat       // readers asleep until there is news
+	round   atomic.Uint64 // counts how often the waker took waiting away; written under waitMu
+	spare   []*seat       // the waker's: storage for the next waiting
 }
 
 func newTopic(name string, dropped uint64) *topic {
-	t := &topic{name: name, line: []byte("topic: " + name + "\n"), round: 1}
+	t := &topic{name: name, line: []byte("topic: " + name + "\n")}
+	t.round.Store(1) // no seat's
 	t.segments.Store(new([]*segment))
 	t.last.Store(dropped)
 	t.dropped.Store(dropped)
@@ -121,11 +60,12 @@ func (t *topic) append(seq uint64, at time.Duration, prefix string, rest []byte,
 	size := len(prefix) + maxDigits + 1 + len(rest)
 	segments := *t.segments.Load()
 	var s *segment
-	fresh := len(segments) == 0 || !segments[len(segments)-1].fits(size)
+	if n := len(segments); n > 0 {
+		s = segments[n-1]
+	}
+	fresh := s == nil || !s.fits(size)
 	if fresh {
-		s = newSegment(size, segments)
-	} else {
-		s = segments[len(segments)-1]
+		s = newSegment(size, s)
 	}
 	start := s.used
 	frame := append(s.buf[start:start], prefix...)
@@ -145,42 +85,6 @@ func (t *topic) append(seq uint64, at time.Duration, prefix string, rest []byte,
 	return t.armed.Load() && t.armed.CompareAndSwap(true, false)
 }
 
-// newSegment has room for size bytes and more than the last one had, as a
-// topic in use has more to come.
-func newSegment(size int, segments []*segment) *segment {
-	next := minSegment
-	if n := len(segments); n > 0 {
-		next = min(2*len(segments[n-1].buf), maxSegment)
-	}
-	s := &segment{buf: make([]byte, max(next, size))}
-	entries := make([]entry, 4)
-	s.entries.Store(&entries)
-	return s
-}
-
-func (s *segment) fits(size int) bool {
-	return len(s.buf)-s.used >= size
-}
-
-func (s *segment) add(e entry) {
-	n := int(s.count.Load())
-	entries := *s.entries.Load()
-	if n == len(entries) {
-		grown := make([]entry, 2*n)
-		copy(grown, entries)
-		entries = grown
-		s.entries.Store(&grown)
-	}
-	entries[n] = e
-	s.count.Store(int64(n + 1))
-}
-
-// final returns the entries that do not change any more, at least one.
-func (s *segment) final() []entry {
-	n := s.count.Load() // before entries, which may have grown since
-	return (*s.entries.Load())[:n]
-}
-
 // trim drops what is above the retention. It needs Hub.mu.
 func (t *topic) trim(now time.Duration, keep Retention) {
 	segments := *t.segments.Load()
@@ -188,18 +92,27 @@ func (t *topic) trim(now time.Duration, keep Retention) {
 	for t.events > 0 {
 		s := segments[gone]
 		entries := s.final()
-		old := entries[s.first]
-		over := t.events > 1 && (keep.Events > 0 && t.events > keep.Events || keep.Bytes > 0 && t.bytes > keep.Bytes)
-		if !over && (keep.Age <= 0 || now-old.at < keep.Age) {
-			break
+		tooOld := func(i int) bool { return keep.Age > 0 && now-entries[i].at >= keep.Age }
+		tooMany := t.events > 1 && (keep.Events > 0 && t.events > keep.Events || keep.Bytes > 0 && t.bytes > keep.Bytes)
+		end := s.first + 1
+		switch {
+		case tooOld(len(entries) - 1):
+			end = len(entries) // all at once, for the sake of a sweep over many
+		case !tooMany && !tooOld(s.first):
+			t.dropSegments(segments, gone)
+			return
 		}
-		t.events--
-		t.bytes -= int64(old.end - start(entries, s.first))
-		t.dropped.Store(old.seq)
-		if s.first++; s.first == len(entries) {
+		t.events -= end - s.first
+		t.bytes -= int64(entries[end-1].end - start(entries, s.first))
+		t.dropped.Store(entries[end-1].seq)
+		if s.first = end; end == len(entries) {
 			gone++
 		}
 	}
+	t.dropSegments(segments, gone)
+}
+
+func (t *topic) dropSegments(segments []*segment, gone int) {
 	if gone > 0 {
 		t.setSegments(slices.Clone(segments[gone:])) // a part would keep what is gone
 	}
@@ -207,34 +120,6 @@ func (t *topic) trim(now time.Duration, keep Retention) {
 
 func (t *topic) setSegments(segments []*segment) {
 	t.segments.Store(&segments)
-}
-
-// start returns where the frame of entry i begins.
-func start(entries []entry, i int) uint32 {
-	if i == 0 {
-		return 0
-	}
-	return entries[i-1].end
-}
-
-// view is what a topic has for a reader: the frames behind its cursor that
-// are in one segment.
-type view struct {
-	buf     []byte
-	start   uint32
-	entries []entry
-	line    []byte // the topic's
-	more    bool   // there are further segments
-}
-
-// frames returns the bytes of all entries.
-func (v *view) frames() []byte {
-	return v.buf[v.start:v.entries[len(v.entries)-1].end]
-}
-
-// last returns the position of the newest entry.
-func (v *view) last() uint64 {
-	return v.entries[len(v.entries)-1].seq
 }
 
 // after returns the first frames behind cursor that are kept, up to and
@@ -266,20 +151,26 @@ func (t *topic) after(cursor, until uint64) (v view, dropped uint64) {
 	}, dropped
 }
 
-// join adds a reader, to whom nothing shall be replayed that is too old. It
-// needs Hub.mu.
-func (t *topic) join(now time.Duration, keep Retention) {
-	t.trim(now, keep)
-	t.readers++
+// park has a reader woken at the next append, unless there is news behind its
+// cursor already. It arms before it looks, and append publishes before it looks
+// whether anybody has armed: one of the two sees the other.
+func (t *topic) park(s *seat, cursor uint64) bool {
+	if s.round != t.round.Load() { // else it waits since an earlier sleep, for other topics' news
+		t.waitMu.Lock()
+		s.round = t.round.Load()
+		s.index = len(t.waiting)
+		t.waiting = append(t.waiting, s)
+		t.waitMu.Unlock()
+		t.armed.Store(true)
+	}
+	return t.last.Load() <= cursor
 }
 
-// leave removes a reader. It needs Hub.mu.
-func (t *topic) leave(s *seat, now time.Duration) {
-	t.readers--
-	t.idle = now
+// unpark takes a reader that leaves off the list.
+func (t *topic) unpark(s *seat) {
 	t.waitMu.Lock()
 	defer t.waitMu.Unlock()
-	if s.round == t.round {
+	if s.round == t.round.Load() {
 		end := len(t.waiting) - 1
 		moved := t.waiting[end]
 		t.waiting[s.index], moved.index = moved, s.index
@@ -288,28 +179,13 @@ func (t *topic) leave(s *seat, now time.Duration) {
 	}
 }
 
-// park has a reader woken at the next append, unless there is news behind its
-// cursor already. It arms before it looks, and append publishes before it looks
-// whether anybody has armed: one of the two sees the other.
-func (t *topic) park(s *seat, cursor uint64) bool {
-	t.waitMu.Lock()
-	if s.round != t.round {
-		s.round = t.round
-		s.index = len(t.waiting)
-		t.waiting = append(t.waiting, s)
-	}
-	t.waitMu.Unlock()
-	t.armed.Store(true)
-	return t.last.Load() <= cursor
-}
-
 // wake wakes all that wait. Only the hub's one waker calls it, so that the
 // cost of many readers is never the publisher's.
 func (t *topic) wake() {
 	t.waitMu.Lock()
 	waiting := t.waiting
 	t.waiting, t.spare = t.spare, nil
-	t.round++
+	t.round.Add(1)
 	t.waitMu.Unlock()
 	for _, s := range waiting {
 		select {

@@ -158,7 +158,7 @@ func TestServerWriteTimeout(t *testing.T) {
 						}
 					}
 				})
-				server := ssetest.Start(&http.Server{Handler: handler, WriteTimeout: time.Second})
+				server := ssetest.Serve(&http.Server{Handler: handler, WriteTimeout: time.Second})
 				defer server.Close()
 				res := open(t, server.Client(), server.URL)
 				defer res.Body.Close()

@@ -18,7 +18,7 @@ import (
 func inMemoryHTTP2(handler http.Handler) (*ssetest.Server, *http.Transport) {
 	protocols := new(http.Protocols)
 	protocols.SetUnencryptedHTTP2(true)
-	server := ssetest.Start(&http.Server{Handler: handler, Protocols: protocols})
+	server := ssetest.Serve(&http.Server{Handler: handler, Protocols: protocols})
 	return server, &http.Transport{DialContext: server.Listener.Dial, Protocols: protocols}
 }
 

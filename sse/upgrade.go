@@ -44,7 +44,13 @@ func (up Upgrader) Upgrade(w http.ResponseWriter, r *http.Request) (*Conn, error
 		up.WriteTimeout = DefaultWriteTimeout
 	}
 	rc := http.NewResponseController(w)
-	setStreamHeader(w.Header(), r)
+	SetHeader(w.Header())
+	if r.ProtoMajor == 1 {
+		// The last write deadline outlives the handler, so that a client that
+		// does not read cannot hold the end of the response either. A next
+		// request on this connection would run into it.
+		w.Header().Set("Connection", "close")
+	}
 	// Flushing with nothing written sends the head alone, and fails before
 	// anything is sent where streaming cannot work.
 	hasDeadlines, err := flushHead(rc, up.WriteTimeout)
@@ -73,17 +79,13 @@ func (up Upgrader) Upgrade(w http.ResponseWriter, r *http.Request) (*Conn, error
 	return c, nil
 }
 
-func setStreamHeader(h http.Header, r *http.Request) {
+// SetHeader sets the fields of an event stream's head, for a response that is
+// made without Upgrade.
+func SetHeader(h http.Header) {
 	h.Set("Content-Type", contentType)
 	h.Set("Cache-Control", "no-store, no-transform")
 	h.Set("X-Accel-Buffering", "no") // nginx would hold events back
 	h.Set("X-Content-Type-Options", "nosniff")
-	if r.ProtoMajor == 1 {
-		// The last write deadline outlives the handler, so that a client that
-		// does not read cannot hold the end of the response either. A next
-		// request on this connection would run into it.
-		h.Set("Connection", "close")
-	}
 }
 
 func flushHead(rc *http.ResponseController, timeout time.Duration) (hasDeadlines bool, err error) {

@@ -15,11 +15,12 @@ type Server struct {
 
 // NewServer starts to serve handler. Close ends it.
 func NewServer(handler http.Handler) *Server {
-	return Start(&http.Server{Handler: handler})
+	return Serve(&http.Server{Handler: handler})
 }
 
-// Start is NewServer with a configuration, which it uses as it is.
-func Start(config *http.Server) *Server {
+// Serve is NewServer with a configuration of the http.Server, which it uses as
+// it is.
+func Serve(config *http.Server) *Server {
 	s := &Server{
 		URL:      "http://ssetest",
 		Config:   config,

@@ -18,7 +18,7 @@ func TestServer(t *testing.T) {
 	config := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.WriteString(w, r.Host)
 	})}
-	server := ssetest.Start(config)
+	server := ssetest.Serve(config)
 	defer server.Close()
 	require.Same(t, config, server.Config)
 	for _, url := range []string{server.URL, "http://example.com:8080"} {

@@ -1,0 +1,111 @@
+package ssehub
+
+import (
+	"encoding/json"
+
+	"github.com/google/uuid"
+
+	"github.com/ssehub-go/ssehub/sse"
+)
+
+// goOn sets the cursor, and in control what the reader must be told first. All
+// events up to head can be seen.
+func (r *reader) goOn(lastEventID string, head uint64, greet bool) {
+	if lastEventID == "" {
+		r.cursor = head
+		r.hello(greet, sse.VerdictFresh, r.position(head))
+		return
+	}
+	pos, err := ParsePosition(lastEventID)
+	verdict := sse.VerdictResumed
+	switch {
+	case err != nil:
+		verdict = sse.VerdictInvalid
+	case pos.Epoch != r.hub.epoch:
+		verdict = sse.VerdictEpoch
+	case pos.Seq > head:
+		verdict = sse.VerdictAhead
+	default:
+		r.cursor = pos.Seq
+	}
+	_, lost, floor := r.look(head)
+	if verdict == sse.VerdictResumed && len(lost) > 0 {
+		verdict = sse.VerdictGap
+	}
+	// The id of the hello is the one the client came with. Had it a new one, a
+	// client that is cut before the gap would never be told.
+	r.hello(greet, verdict, pos)
+	switch verdict {
+	case sse.VerdictResumed:
+	case sse.VerdictGap:
+		r.control = r.appendGaps(r.control, sse.ReasonWindow, lost, floor)
+		r.cursor = floor
+	default:
+		r.goOnAnew(verdict, pos, lost, floor)
+	}
+}
+
+// goOnAnew goes on with the oldest event that is kept, because nothing is
+// known of what the reader has. One gap stands for all topics.
+func (r *reader) goOnAnew(reason string, from Position, lost []*seat, floor uint64) {
+	var to uint64
+	for _, s := range lost {
+		to = max(to, s.told)
+	}
+	gap := sse.Gap{Reason: reason, From: from.String(), To: r.position(to).String()}
+	r.control = r.appendGap(r.control, gap, r.position(floor))
+	r.cursor = floor
+}
+
+// hello puts the first event of a stream into control; id is the place that
+// the client may resume from.
+func (r *reader) hello(greet bool, verdict string, id Position) {
+	r.origin = id
+	if !greet || r.hub.opts.NoHello {
+		return
+	}
+	r.control = appendControl(r.control, sse.TypeHello, id, sse.Hello{
+		Conn:        uuid.NewString(),
+		Resumed:     verdict == sse.VerdictResumed,
+		Verdict:     verdict,
+		HeartbeatMs: max(0, r.hub.opts.Heartbeat.Milliseconds()),
+	})
+}
+
+func (r *reader) position(seq uint64) Position {
+	return Position{Epoch: r.hub.epoch, Seq: seq}
+}
+
+// appendGaps tells of a loss in each of the lost topics. Only the last gap has
+// an id, as a client that is cut between them must hear of them all again.
+func (r *reader) appendGaps(b []byte, reason string, lost []*seat, floor uint64) []byte {
+	for i, s := range lost {
+		var id Position
+		if i == len(lost)-1 {
+			id = r.position(floor)
+		}
+		b = r.appendGap(b, sse.Gap{
+			Reason: reason,
+			From:   r.position(r.cursor).String(),
+			To:     r.position(s.told).String(),
+			Topic:  s.topic.name,
+		}, id)
+	}
+	return b
+}
+
+func (r *reader) appendGap(b []byte, gap sse.Gap, id Position) []byte {
+	r.hub.gaps.Add(1)
+	return appendControl(b, sse.TypeGap, id, gap)
+}
+
+func appendControl(b []byte, typ string, id Position, value any) []byte {
+	data, err := json.Marshal(value)
+	if err == nil {
+		b, err = sse.Message{Type: typ, ID: id.String(), Data: data}.AppendText(b)
+	}
+	if err != nil {
+		panic(err) // strings and numbers of our own making always encode
+	}
+	return b
+}

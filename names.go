@@ -1,0 +1,64 @@
+package ssehub
+
+import (
+	"errors"
+	"fmt"
+)
+
+// ErrInvalidTopic is wrapped by the error for a topic that cannot be
+// published or subscribed to.
+var ErrInvalidTopic = errors.New("ssehub: invalid topic")
+
+const maxTopicLen = 256
+
+// checkTopic accepts dot-separated tokens of printable ASCII without spaces,
+// quotes, backslash, percent sign, * < and >. Nothing else, because topics
+// meet URLs, logs, metrics and brokers' subjects, and because two topics
+// should not look alike.
+func checkTopic(name string) error {
+	if name == "" || len(name) > maxTopicLen {
+		return fmt.Errorf("%w: length %d, want 1 to %d", ErrInvalidTopic, len(name), maxTopicLen)
+	}
+	token := 0
+	for i := range len(name) {
+		switch c := name[i]; c {
+		case '.':
+			if token == 0 {
+				return fmt.Errorf("%w: empty token", ErrInvalidTopic)
+			}
+			token = 0
+			continue
+		case '*', '<', '>', '%', '"', '\'', '`', '\\':
+			return fmt.Errorf("%w: character %q", ErrInvalidTopic, c)
+		default:
+			if c <= ' ' || c > '~' {
+				return fmt.Errorf("%w: byte %#x", ErrInvalidTopic, c)
+			}
+		}
+		token++
+	}
+	if token == 0 {
+		return fmt.Errorf("%w: empty token", ErrInvalidTopic)
+	}
+	return nil
+}
+
+// checkTopics returns each of topics once, or an error that wraps
+// ErrInvalidTopic.
+func checkTopics(topics []string) ([]string, error) {
+	if len(topics) == 0 {
+		return nil, fmt.Errorf("%w: none given", ErrInvalidTopic)
+	}
+	names := make([]string, 0, len(topics))
+	seen := make(map[string]bool, len(topics))
+	for _, name := range topics {
+		if err := checkTopic(name); err != nil {
+			return nil, err
+		}
+		if !seen[name] {
+			seen[name] = true
+			names = append(names, name)
+		}
+	}
+	return names, nil
+}

@@ -1,0 +1,99 @@
+package ssehub
+
+import (
+	"sync/atomic"
+	"time"
+)
+
+const (
+	minSegment = 512 // a topic with few events stays small
+	maxSegment = 64 << 10
+	// A frame above it has a segment for itself, so that a frame that does not
+	// fit leaves at most a quarter of a segment unused.
+	maxShared = maxSegment / 4
+)
+
+// segment holds frames that lie behind each other in memory.
+type segment struct {
+	buf     []byte // its bytes are final up to the end of the last entry
+	entries atomic.Pointer[[]entry]
+	count   atomic.Int64 // of entries that are final
+
+	// Guarded by Hub.mu.
+	used  int // bytes
+	first int // entries before it are dropped
+}
+
+// entry describes one frame, which starts where the one before it ends.
+type entry struct {
+	seq uint64
+	at  time.Duration // since Hub.started: monotonic, whatever the wall clock does
+	end uint32
+}
+
+// newSegment has room for size bytes and more than the last one had, as a
+// topic in use has more to come.
+func newSegment(size int, last *segment) *segment {
+	room, entries := minSegment, 4
+	if last != nil {
+		room = min(2*len(last.buf), maxSegment)
+		entries = max(entries, int(last.count.Load()))
+	}
+	if size > maxShared {
+		room, entries = size, 1
+	}
+	s := &segment{buf: make([]byte, max(room, size))}
+	s.entries.Store(new(make([]entry, entries)))
+	return s
+}
+
+func (s *segment) fits(size int) bool {
+	return len(s.buf)-s.used >= size
+}
+
+// add appends an entry. Readers may hold the array that it outgrows.
+func (s *segment) add(e entry) {
+	n := int(s.count.Load())
+	entries := *s.entries.Load()
+	if n == len(entries) {
+		entries = make([]entry, n+n/2+1)
+		copy(entries, *s.entries.Load())
+		s.entries.Store(&entries)
+	}
+	entries[n] = e
+	s.count.Store(int64(n + 1))
+}
+
+// final returns the entries that do not change any more, at least one.
+func (s *segment) final() []entry {
+	n := s.count.Load() // before entries, which may have grown since
+	return (*s.entries.Load())[:n]
+}
+
+// start returns where the frame of entry i begins.
+func start(entries []entry, i int) uint32 {
+	if i == 0 {
+		return 0
+	}
+	return entries[i-1].end
+}
+
+// view is what a topic has for a reader: the frames behind its cursor that
+// are in one segment.
+type view struct {
+	buf     []byte
+	start   uint32
+	entries []entry
+	line    []byte // the topic's
+	more    bool   // there are further segments
+}
+
+// frames returns the bytes of all entries.
+func (v *view) frames() []byte {
+	return v.buf[v.start:v.entries[len(v.entries)-1].end]
+}
+
+// last returns the position of the newest entry.
+func (v *view) last() uint64 {
+	return v.entries[len(v.entries)-1].seq
+}
