@@ -18,12 +18,13 @@ type Subscription struct {
 	url    string
 	opts   Options
 	http   http.Client
-	stop   context.CancelFunc
+	stop   context.CancelCauseFunc
 	events chan sse.Message
 	gaps   atomic.Uint64
 
 	// Used by the run goroutine alone.
 	lastID   string
+	idle     time.Duration // the limit for a silent connection
 	base     time.Duration // of the back-off: the server's retry:, once known
 	failures int           // in a row
 
@@ -31,8 +32,12 @@ type Subscription struct {
 	err error // why it ended
 }
 
-// errEnded is the server's way to say that there will be no more events.
-var errEnded = errors.New("client: status 204")
+var (
+	// errEnded is the server's way to say that there will be no more events.
+	errEnded = errors.New("client: status 204")
+	// errByClose is the cause of a context that Close has cancelled.
+	errByClose = errors.New("client: closed")
+)
 
 // Subscribe starts to read the event stream at url and returns at once; it
 // connects in the background, and again whenever the connection ends. It ends
@@ -52,9 +57,9 @@ func Subscribe(ctx context.Context, url string, opts *Options) *Subscription {
 	s.http.Timeout = 0
 	s.opts.Backoff = s.opts.Backoff.withDefaults()
 	s.lastID = s.opts.LastEventID
-	reading, stop := context.WithCancel(ctx)
-	s.stop = stop
-	go s.run(reading, ctx)
+	s.idle = s.opts.IdleTimeout
+	ctx, s.stop = context.WithCancelCause(ctx)
+	go s.run(ctx)
 	return s
 }
 
@@ -82,17 +87,17 @@ func (s *Subscription) Gaps() uint64 {
 // Close ends the Subscription; Events is closed soon after. It may be called
 // any number of times and from anywhere.
 func (s *Subscription) Close() {
-	s.stop()
+	s.stop(errByClose)
 }
 
-func (s *Subscription) run(ctx, parent context.Context) {
+func (s *Subscription) run(ctx context.Context) {
 	defer close(s.events)
-	defer s.stop()
+	defer s.stop(nil)
 	err := s.keepReading(ctx)
-	switch {
-	case parent.Err() != nil:
-		err = parent.Err()
-	case ctx.Err() != nil, errors.Is(err, errEnded):
+	if ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	if errors.Is(err, errByClose) || errors.Is(err, errEnded) {
 		err = nil
 	}
 	s.mu.Lock()

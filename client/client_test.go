@@ -349,6 +349,17 @@ func TestHubEvents(t *testing.T) {
 	})
 }
 
+// What a hub said of its heartbeat holds for the next connection as well: a
+// server that takes it and then is silent does not hold the client for ever.
+func TestSilentServerAfterRestart(t *testing.T) {
+	mute := func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
+	hub := "id: e-1\nevent: ssehub.hello\ndata: {\"heartbeatMs\":1000}\n\n"
+	run(t, nil, steps{sends(hub), mute, stays("data: x\n\n")}, func(t *testing.T, sub *client.Subscription, s *script) {
+		<-sub.Events()
+		require.Equal(t, []time.Duration{0, time.Second, time.Second + 3*time.Second + 2*time.Second}, s.times)
+	})
+}
+
 // The idle timeout counts from any byte, and not while the application is busy
 // with an event. It also covers a server that does not answer.
 func TestIdleTimeout(t *testing.T) {
@@ -379,10 +390,11 @@ func TestIdleTimeout(t *testing.T) {
 // ends the stream nor makes the client come back to it.
 func TestOversizeEvent(t *testing.T) {
 	var told []sse.Gap
-	opts := &client.Options{MaxEventSize: 100, OnGap: func(gap sse.Gap) { told = append(told, gap) }}
+	opts := &client.Options{MaxEventSize: 100, ControlEvents: true, OnGap: func(gap sse.Gap) { told = append(told, gap) }}
 	body := "id: 1\ndata: a\n\nid: 2\ndata: " + strings.Repeat("x", 1<<20) + "\n\nid: 3\ndata: c\n\n"
 	run(t, opts, steps{stays(body)}, func(t *testing.T, sub *client.Subscription, s *script) {
 		require.Equal(t, "1", (<-sub.Events()).ID)
+		require.Equal(t, sse.Message{Type: sse.TypeGap, ID: "1", Data: []byte(`{"reason":"size","from":"1","to":"","topic":""}`)}, <-sub.Events())
 		require.Equal(t, "3", (<-sub.Events()).ID)
 		require.Equal(t, []sse.Gap{{Reason: sse.ReasonSize, From: "1"}}, told)
 	})

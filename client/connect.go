@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"time"
 
@@ -21,7 +22,7 @@ var ErrIdle = errors.New("client: connection idle for too long")
 func (s *Subscription) connect(ctx context.Context) (lasted time.Duration, err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	idle := newIdleReader(s.opts.IdleTimeout, func() { cancel(ErrIdle) })
+	idle := newIdleReader(s.idle, func() { cancel(ErrIdle) })
 	defer idle.stop()
 
 	req, err := s.request(ctx)
@@ -68,8 +69,9 @@ func (s *Subscription) request(ctx context.Context) (*http.Request, error) {
 	default:
 		// The standard allows ids that no header can carry. Failing on it would
 		// fail for ever.
-		s.gap(sse.Gap{Reason: sse.ReasonInvalid, From: s.lastID})
+		gap := sse.Gap{Reason: sse.ReasonInvalid, From: s.lastID}
 		s.lastID = ""
+		return req, s.gap(ctx, gap)
 	}
 	return req, nil
 }
@@ -114,46 +116,72 @@ func (s *Subscription) read(ctx context.Context, body *idleReader) error {
 		err := dec.Decode(&m)
 		switch {
 		case errors.Is(err, sse.ErrEventTooLarge):
-			s.gap(sse.Gap{Reason: sse.ReasonSize, From: s.lastID})
-			continue
+			err = s.gap(ctx, sse.Gap{Reason: sse.ReasonSize, From: s.lastID})
 		case err != nil:
 			s.lastID = dec.LastEventID() // a block without data may have moved it
+		case m.Type == sse.TypeHello:
+			err = s.hello(ctx, m, body)
+		case m.Type == sse.TypeGap:
+			err = s.told(ctx, m)
+		default:
+			err = s.deliver(ctx, m)
+		}
+		if err != nil {
 			return err
 		}
-		if s.control(m, body) && !s.opts.ControlEvents {
-			s.lastID = m.ID
-			continue
-		}
-		select {
-		case s.events <- m:
-			s.lastID = m.ID
-		case <-ctx.Done():
-			return ctx.Err()
-		}
 	}
 }
 
-// control takes note of a hub's own events, and reports whether m is one.
-func (s *Subscription) control(m sse.Message, body *idleReader) bool {
-	switch m.Type {
-	case sse.TypeHello:
-		var hello sse.Hello
-		if json.Unmarshal(m.Data, &hello) == nil && hello.HeartbeatMs > 0 && s.opts.IdleTimeout == 0 {
-			const day = 24 * 60 * 60 * 1000 // a bound for a number from outside
-			body.limit(3 * time.Duration(min(hello.HeartbeatMs, day)) * time.Millisecond)
-		}
-		return true
-	case sse.TypeGap:
-		gap := sse.Gap{}
-		_ = json.Unmarshal(m.Data, &gap) // unreadable or not, it is a loss
-		s.gap(gap)
-		return true
-	default:
-		return false
+// deliver hands m to the application.
+func (s *Subscription) deliver(ctx context.Context, m sse.Message) error {
+	select {
+	case s.events <- m:
+		s.lastID = m.ID
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 }
 
-func (s *Subscription) gap(gap sse.Gap) {
+// deliverControl hands a hub's own event to an application that asked for it.
+func (s *Subscription) deliverControl(ctx context.Context, m sse.Message) error {
+	if s.opts.ControlEvents {
+		return s.deliver(ctx, m)
+	}
+	s.lastID = m.ID
+	return nil
+}
+
+// hello takes note of the heartbeat, which holds for the next connection too.
+func (s *Subscription) hello(ctx context.Context, m sse.Message, body *idleReader) error {
+	var hello sse.Hello
+	if json.Unmarshal(m.Data, &hello) == nil && hello.HeartbeatMs > 0 && s.opts.IdleTimeout == 0 {
+		const day = 24 * 60 * 60 * 1000 // a bound for a number from outside
+		s.idle = 3 * time.Duration(min(hello.HeartbeatMs, day)) * time.Millisecond
+		body.timeout = s.idle
+	}
+	return s.deliverControl(ctx, m)
+}
+
+// told passes on a gap that the hub tells of.
+func (s *Subscription) told(ctx context.Context, m sse.Message) error {
+	var gap sse.Gap
+	_ = json.Unmarshal(m.Data, &gap) // unreadable or not, it is a loss
+	s.count(gap)
+	return s.deliverControl(ctx, m)
+}
+
+// gap tells of a loss that the client itself has found.
+func (s *Subscription) gap(ctx context.Context, gap sse.Gap) error {
+	s.count(gap)
+	data, err := json.Marshal(gap)
+	if err != nil {
+		return err
+	}
+	return s.deliverControl(ctx, sse.Message{Type: sse.TypeGap, ID: s.lastID, Data: data})
+}
+
+func (s *Subscription) count(gap sse.Gap) {
 	s.gaps.Add(1)
 	if s.opts.OnGap != nil {
 		s.opts.OnGap(gap)
@@ -164,34 +192,26 @@ func (s *Subscription) gap(gap sse.Gap) {
 // that the application takes over an event does not count.
 type idleReader struct {
 	body    io.Reader
-	timeout time.Duration
-	timer   *time.Timer // nil: no limit
-	dead    func()
+	timeout time.Duration // not positive: no limit
+	timer   *time.Timer
 }
 
 // newIdleReader starts to count at once, so that a server which does not
 // answer counts as idle as well.
 func newIdleReader(timeout time.Duration, dead func()) *idleReader {
-	r := &idleReader{dead: dead}
-	r.limit(timeout)
-	return r
-}
-
-func (r *idleReader) limit(timeout time.Duration) {
-	r.stop()
-	if r.timeout = timeout; timeout > 0 {
-		r.timer = time.AfterFunc(timeout, r.dead)
+	const never = math.MaxInt64 // until Read sets it
+	if timeout > 0 {
+		return &idleReader{timeout: timeout, timer: time.AfterFunc(timeout, dead)}
 	}
+	return &idleReader{timer: time.AfterFunc(never, dead)}
 }
 
 func (r *idleReader) stop() {
-	if r.timer != nil {
-		r.timer.Stop()
-	}
+	r.timer.Stop()
 }
 
 func (r *idleReader) Read(p []byte) (int, error) {
-	if r.timer != nil {
+	if r.timeout > 0 {
 		r.timer.Reset(r.timeout)
 		defer r.timer.Stop()
 	}

@@ -29,8 +29,9 @@ type Options struct {
 	Backoff Backoff
 
 	// IdleTimeout is how long a connection may bring no byte at all, comments
-	// included, before it counts as dead. The default is three heartbeats of a
-	// hub that announces them, and no limit elsewhere; negative means no limit.
+	// included, before it counts as dead; this covers a server that does not
+	// answer. The default is three heartbeats once a hub has announced them, and
+	// no limit before that and elsewhere; negative means no limit.
 	IdleTimeout time.Duration
 
 	// MaxEventSize limits the bytes of one event; a larger one is skipped and
@@ -46,13 +47,15 @@ type Options struct {
 	OnGap func(gap sse.Gap)
 
 	// ControlEvents delivers a hub's own events, of types sse.TypeHello and
-	// sse.TypeGap, along with the application's.
+	// sse.TypeGap, along with the application's, and losses that the client
+	// itself has found as sse.TypeGap too.
 	ControlEvents bool
 }
 
 // Backoff says how long to wait before attempt n in a row to reconnect: a
 // random time up to Base doubled n-1 times, clamped to Min and Max. A
-// connection that lasted for ten seconds starts the row anew.
+// connection that lasted for ten seconds starts the row anew. Max also bounds
+// what the server asks for, with retry: or Retry-After.
 type Backoff struct {
 	Base   time.Duration                     // default 1 s; the server's retry: replaces it
 	Min    time.Duration                     // default 100 ms, or Max if that is less

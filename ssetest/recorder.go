@@ -3,7 +3,9 @@ package ssetest
 import (
 	"bytes"
 	"context"
+	"math"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -11,8 +13,8 @@ import (
 )
 
 // Recorder is an http.ResponseWriter that takes down a stream. It can flush
-// and takes write deadlines, and its methods are safe for concurrent use, so a
-// test may look while the handler writes.
+// and takes write deadlines. Its methods are safe for concurrent use, so a test
+// may look while the handler writes; only the Header is the handler's own.
 type Recorder struct {
 	mu       sync.Mutex
 	header   http.Header
@@ -119,12 +121,13 @@ func (r *Recorder) Text() string {
 
 // Messages returns the events that a client would have dispatched by now.
 func (r *Recorder) Messages() []sse.Message {
-	dec := sse.NewDecoder(bytes.NewReader([]byte(r.Text())))
+	dec := sse.NewDecoder(strings.NewReader(r.Text()))
+	dec.SetMaxEventSize(math.MaxInt)
 	var messages []sse.Message
 	for {
 		var m sse.Message
 		if dec.Decode(&m) != nil {
-			return messages // the end of what there is
+			return messages // io.EOF: the end of what there is
 		}
 		messages = append(messages, m)
 	}
