@@ -28,6 +28,13 @@ func TestHandlerRefuses(t *testing.T) {
 	denying := newHub(t, &ssehub.Options{Authorize: func(*http.Request, []string) (ssehub.Grant, error) {
 		return ssehub.Grant{}, errors.New("secret reason")
 	}})
+	expired := newHub(t, &ssehub.Options{Authorize: func(*http.Request, []string) (ssehub.Grant, error) {
+		return ssehub.Grant{Expires: time.Now()}, nil
+	}})
+	careless := newHub(t, &ssehub.Options{Authorize: func(_ *http.Request, topics []string) (ssehub.Grant, error) {
+		clear(topics)
+		return ssehub.Grant{}, errors.New("no")
+	}})
 	type test struct {
 		name    string
 		handler http.Handler
@@ -48,6 +55,10 @@ func TestHandlerRefuses(t *testing.T) {
 		{name: "ten thousand topics", handler: asking.Handler(), target: "/?" + strings.Repeat("topic=a&", 10_000), status: 400},
 		{name: "denied", handler: denying.Handler("n"), status: 403},
 		{name: "denied by request", handler: denying.Handler(), target: "/?topic=n", status: 403},
+		{name: "expired", handler: expired.Handler("n"), status: 403},
+		{name: "expired HEAD", handler: expired.Handler("n"), method: "HEAD", status: 403},
+		{name: "an authorizer that changes its argument", handler: careless.Handler("n"), status: 403},
+		{name: "and again", handler: careless.Handler("n"), status: 403},
 		{name: "handler with a bad topic", handler: open.Handler("a b"), status: 500},
 	}
 	for _, topic := range invalidTopics {

@@ -4,8 +4,10 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"net/http/httptest"
 	"runtime"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -88,4 +90,73 @@ func TestMemoryIsBounded(t *testing.T) {
 		round()
 	}
 	require.Less(t, heap()-before, int64(1<<20))
+}
+
+// A write that is stuck keeps the one segment that it is about in memory, or a
+// copy of no more, and not all of what its topics have dropped meanwhile.
+func TestStuckWritePinsLittle(t *testing.T) {
+	const topics, readers = 32, 20
+	hub := newHub(t, &ssehub.Options{MaxTopics: topics, History: ssehub.Retention{Bytes: 64 << 10}})
+	var names []string
+	for i := range topics {
+		names = append(names, fmt.Sprint("t", i))
+	}
+	fill := func() {
+		for i := range 3 * topics {
+			publish(t, hub, names[i%topics], strings.Repeat("x", 15<<10))
+			publish(t, hub, names[i%topics], strings.Repeat("x", 15<<10))
+			publish(t, hub, names[i%topics], strings.Repeat("x", 15<<10))
+			publish(t, hub, names[i%topics], strings.Repeat("x", 15<<10))
+		}
+	}
+	heap := func() int64 {
+		var stats runtime.MemStats
+		runtime.GC()
+		runtime.GC()
+		runtime.ReadMemStats(&stats)
+		return int64(stats.HeapAlloc)
+	}
+	fill()
+	before := heap()
+	start := hub.Stats().Position.Epoch + "-1"
+	release := make(chan struct{})
+	var stuck sync.WaitGroup
+	var entered sync.WaitGroup
+	for range readers {
+		entered.Add(1)
+		stuck.Go(func() {
+			w := &stuckWriter{header: http.Header{}, entered: entered.Done, release: release}
+			req, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil)
+			req.Header.Set("Last-Event-ID", start)
+			hub.Handler(names...).ServeHTTP(w, req)
+		})
+	}
+	entered.Wait()
+	fill()
+	pinned := heap() - before
+	close(release)
+	stuck.Wait()
+	require.Less(t, pinned, int64(readers*(maxBatch+64<<10)))
+}
+
+const maxBatch = 64 << 10
+
+// stuckWriter takes the hello and hangs in the first write of events.
+type stuckWriter struct {
+	header  http.Header
+	entered func()
+	release chan struct{}
+}
+
+func (w *stuckWriter) Header() http.Header              { return w.header }
+func (w *stuckWriter) WriteHeader(int)                  {}
+func (w *stuckWriter) FlushError() error                { return nil }
+func (w *stuckWriter) SetWriteDeadline(time.Time) error { return nil }
+func (w *stuckWriter) Write(p []byte) (int, error) {
+	if len(p) < 10<<10 {
+		return len(p), nil
+	}
+	w.entered()
+	<-w.release
+	return 0, io.ErrClosedPipe
 }

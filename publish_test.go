@@ -2,6 +2,7 @@ package ssehub_test
 
 import (
 	"context"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -130,5 +131,22 @@ func TestTopicsAreForgotten(t *testing.T) {
 		require.Zero(t, hub.Stats().Events)
 		id := publish(t, hub, "read", "x")
 		require.Equal(t, id, (<-sub.Events()).ID)
+	})
+}
+
+// Without a limit by age, topics that keep nothing are forgotten all the same.
+func TestTopicsAreForgottenWithoutAge(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hub := ssehub.New(&ssehub.Options{History: ssehub.Retention{Age: -1}})
+		defer hub.Close()
+		publish(t, hub, "kept", "x")
+		for i := range 100 {
+			sub, err := hub.Subscribe(t.Context(), "t"+strconv.Itoa(i))
+			require.NoError(t, err)
+			sub.Close()
+		}
+		time.Sleep(24 * time.Hour)
+		require.Equal(t, 1, hub.Stats().Topics)
+		require.Equal(t, 1, hub.Stats().Events)
 	})
 }

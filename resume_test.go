@@ -1,6 +1,7 @@
 package ssehub_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
@@ -109,6 +110,25 @@ func TestResumeHelloKeepsOldID(t *testing.T) {
 	}
 }
 
+// Of several gaps only the last moves the id. A reader in process that keeps the
+// id of whatever it got last must find the place it came from in the others.
+func TestResumeGapsInProcessHaveIDs(t *testing.T) {
+	hub := newHub(t, &ssehub.Options{History: ssehub.Retention{Events: 1}})
+	publish(t, hub, "other", "x")
+	start := hub.Stats().Position.String()
+	for range 3 {
+		publish(t, hub, "a", "x")
+		publish(t, hub, "b", "x")
+	}
+	sub, err := hub.Resume(t.Context(), start, "a", "b")
+	require.NoError(t, err)
+	defer sub.Close()
+	first, second := <-sub.Events(), <-sub.Events()
+	require.Equal(t, []string{sse.TypeGap, sse.TypeGap}, []string{first.Type, second.Type})
+	require.Equal(t, start, first.ID)
+	require.EqualValues(t, seq(t, (<-sub.Events()).ID)-1, seq(t, second.ID))
+}
+
 // Faults 77: the header counts before the parameter, which is for first
 // connects.
 func TestResumeByParameter(t *testing.T) {
@@ -172,6 +192,17 @@ func TestResumeForgottenTopic(t *testing.T) {
 		require.Equal(t, "2", string((<-sub.Events()).Data), "who had everything gets no gap")
 		sub.Close()
 	})
+}
+
+func TestPositionText(t *testing.T) {
+	pos := ssehub.Position{Epoch: "abcdefgh", Seq: 7}
+	text, err := json.Marshal(map[string]ssehub.Position{"at": pos, "zero": {}})
+	require.NoError(t, err)
+	require.JSONEq(t, `{"at":"abcdefgh-7","zero":""}`, string(text))
+	var back map[string]ssehub.Position
+	require.NoError(t, json.Unmarshal(text, &back))
+	require.Equal(t, map[string]ssehub.Position{"at": pos, "zero": {}}, back)
+	require.ErrorIs(t, json.Unmarshal([]byte(`{"at":"x"}`), &back), ssehub.ErrInvalidPosition)
 }
 
 // Positions are read in constant time, without a look at the log.
