@@ -28,7 +28,7 @@ func (r *reader) goOn(lastEventID string, head uint64, greet bool) {
 	default:
 		r.cursor = pos.Seq
 	}
-	_, lost, floor := r.look(head)
+	views, lost, floor := r.look(head)
 	if verdict == sse.VerdictResumed && len(lost) > 0 {
 		verdict = sse.VerdictGap
 	}
@@ -37,24 +37,25 @@ func (r *reader) goOn(lastEventID string, head uint64, greet bool) {
 	r.hello(greet, verdict, pos)
 	switch verdict {
 	case sse.VerdictResumed:
+		return
 	case sse.VerdictGap:
 		r.control = r.appendGaps(r.control, sse.ReasonWindow, lost, floor)
-		r.cursor = floor
 	default:
-		r.goOnAnew(verdict, pos, lost, floor)
+		r.control = r.appendGapOfAll(r.control, verdict, pos, lost, floor)
 	}
+	r.cursor = floor
+	r.ahead = r.take(views)
 }
 
-// goOnAnew goes on with the oldest event that is kept, because nothing is
-// known of what the reader has. One gap stands for all topics.
-func (r *reader) goOnAnew(reason string, from Position, lost []*seat, floor uint64) {
+// appendGapOfAll tells, for all topics in one, a reader of whom nothing is
+// known. It goes on with the oldest event that is kept.
+func (r *reader) appendGapOfAll(b []byte, reason string, from Position, lost []*seat, floor uint64) []byte {
 	var to uint64
 	for _, s := range lost {
 		to = max(to, s.told)
 	}
 	gap := sse.Gap{Reason: reason, From: from.String(), To: r.position(to).String()}
-	r.control = r.appendGap(r.control, gap, r.position(floor))
-	r.cursor = floor
+	return r.appendGap(b, gap, r.position(floor))
 }
 
 // hello puts the first event of a stream into control; id is the place that

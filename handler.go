@@ -97,7 +97,7 @@ func upgradeLevel(err error) slog.Level {
 func checkRequest(w http.ResponseWriter, r *http.Request) bool {
 	const allow = "GET, HEAD, OPTIONS"
 	switch {
-	case r.Method == http.MethodGet && r.ContentLength > 0:
+	case r.Method == http.MethodGet && r.ContentLength != 0:
 		http.Error(w, "a request for an event stream has no body", http.StatusBadRequest)
 	case r.Method == http.MethodGet, r.Method == http.MethodHead:
 		return true

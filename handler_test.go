@@ -95,6 +95,16 @@ func TestHandlerRefuses(t *testing.T) {
 	require.Zero(t, asking.Stats().Topics, "nothing of this reached the log")
 }
 
+// Faults 42: a body of unknown length is a body.
+func TestHandlerRefusesChunkedBody(t *testing.T) {
+	hub := newHub(t, nil)
+	req := httptest.NewRequest(http.MethodGet, "/", io.MultiReader(strings.NewReader("x")))
+	require.EqualValues(t, -1, req.ContentLength)
+	rec := httptest.NewRecorder()
+	hub.Handler("n").ServeHTTP(rec, req)
+	require.Equal(t, http.StatusBadRequest, rec.Code)
+}
+
 // Faults 89: the head tells caches and proxies to keep out.
 func TestHandlerHead(t *testing.T) {
 	hub := newHub(t, nil)

@@ -33,7 +33,8 @@ type Options struct {
 	Retry time.Duration
 
 	// MaxTopics is how many topics one request may name. The default is 64;
-	// negative means no limit.
+	// negative means no limit. A reader of many costs time for each of them
+	// whenever it wakes.
 	MaxTopics int
 
 	// MaxEventSize limits the bytes of a message's Data, Type and topic that

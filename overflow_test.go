@@ -91,6 +91,24 @@ func TestOverflowDisconnect(t *testing.T) {
 	})
 }
 
+// Whoever comes back is given something behind its gap, however fast the log
+// moves on meanwhile, under every policy.
+func TestOverflowMakesProgress(t *testing.T) {
+	hub := newHub(t, &ssehub.Options{History: ssehub.Retention{Events: 3}, Overflow: ssehub.Disconnect})
+	last := hub.Stats().Position.String()
+	for range 10 {
+		publishNumbers(t, hub, "n", 1, 5)
+		sub, err := hub.Resume(t.Context(), last, "n")
+		require.NoError(t, err)
+		publishNumbers(t, hub, "n", 1, 5)
+		require.Equal(t, sse.TypeGap, (<-sub.Events()).Type)
+		m := <-sub.Events()
+		require.Equal(t, "3", string(m.Data))
+		last = m.ID
+		sub.Close()
+	}
+}
+
 // Promise 5, in fake time: a client that never reads is cut exactly when its
 // write deadline passes, and its goroutine ends. Faults 39.
 func TestStuckReaderIsCutAtDeadline(t *testing.T) {

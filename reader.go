@@ -18,7 +18,8 @@ type reader struct {
 	hub     *Hub
 	seats   []seat
 	cursor  uint64        // everything up to it was handed out or told as lost
-	control []byte        // what comes before anything else: at first hello and gaps
+	control []byte        // what comes before anything else: hello and gaps
+	ahead   []byte        // frames taken together with the gap before them
 	origin  Position      // the id that was in force before the first event
 	views   []view        // what look found; no longer than to the next sleep
 	batch   *[]byte       // from batches, for the frames of several topics
@@ -109,6 +110,10 @@ func (r *reader) next() ([]byte, error) {
 		r.control = nil
 		return frames, nil
 	}
+	if frames := r.ahead; frames != nil {
+		r.ahead = nil
+		return frames, nil
+	}
 	ending := r.hub.isDraining() // read first: then nothing is published behind what look finds
 	until := r.hub.head.Load()
 	views, lost, floor := r.look(until)
@@ -118,9 +123,7 @@ func (r *reader) next() ([]byte, error) {
 	case len(lost) > 0:
 		frames := r.appendGaps(nil, sse.ReasonOverflow, lost, floor)
 		r.cursor = floor
-		// What is there now comes next, whatever the log drops meanwhile: a
-		// reader that is too slow all the time must get more than gaps.
-		r.control = r.take(views)
+		r.ahead = r.take(views) // later they may be gone, and a slow reader would get nothing but gaps
 		return frames, nil
 	case len(views) > 0:
 		return r.take(views), nil

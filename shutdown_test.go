@@ -78,6 +78,27 @@ func TestShutdownDrains(t *testing.T) {
 	})
 }
 
+// A stream that waits for its turn to end still has its heartbeat, and knows
+// already when to come back.
+func TestShutdownKeepsHeartbeats(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hub := ssehub.New(&ssehub.Options{Heartbeat: 20 * time.Millisecond, NoHello: true, Retry: -1})
+		handler := hub.Handler("n")
+		var recorders []*ssetest.Recorder
+		for range 1000 { // a second to spread them over
+			rec, _ := stream(t, handler, "/", "")
+			recorders = append(recorders, rec)
+		}
+		synctest.Wait()
+		require.NoError(t, hub.Shutdown(t.Context()))
+		most := 0
+		for _, rec := range recorders {
+			most = max(most, strings.Count(rec.Text(), ":\n"))
+		}
+		require.InDelta(t, 50, most, 5)
+	})
+}
+
 // Shutdown ends within its context though clients do not read, and leaves no
 // goroutine. Faults 67.
 func TestShutdownWithStuckReaders(t *testing.T) {

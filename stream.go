@@ -2,7 +2,7 @@ package ssehub
 
 import (
 	"context"
-	"errors"
+	"math"
 	"math/rand/v2"
 	"strconv"
 	"time"
@@ -65,17 +65,12 @@ func (h *Hub) serve(ctx context.Context, conn *sse.Conn, r *reader) error {
 
 // stream drains the log into r's connection, then sleeps until there is news.
 func (h *Hub) stream(ctx context.Context, r *reader) error {
-	var heartbeat *time.Timer
-	var beat <-chan time.Time
-	if h.opts.Heartbeat > 0 {
-		heartbeat = time.NewTimer(h.opts.Heartbeat)
-		defer heartbeat.Stop()
-		beat = heartbeat.C
-	}
-	for {
+	heartbeat := time.NewTimer(h.heartbeat())
+	defer heartbeat.Stop()
+	for ctx.Err() == nil {
 		frames, err := r.next()
 		if err == ErrClosed {
-			return h.farewell(ctx, r)
+			return h.farewell(ctx, r, heartbeat)
 		}
 		if err != nil {
 			return err
@@ -89,12 +84,10 @@ func (h *Hub) stream(ctx context.Context, r *reader) error {
 		if !r.park() {
 			continue
 		}
-		if heartbeat != nil {
-			heartbeat.Reset(h.opts.Heartbeat)
-		}
+		heartbeat.Reset(h.heartbeat())
 		select {
 		case <-r.wake:
-		case <-beat:
+		case <-heartbeat.C:
 			if err := r.conn.Comment(""); err != nil {
 				return err
 			}
@@ -102,30 +95,49 @@ func (h *Hub) stream(ctx context.Context, r *reader) error {
 		case <-r.conn.Done():
 			return sse.ErrConnectionClosed
 		case <-ctx.Done():
-			return ctx.Err()
 		}
 	}
+	return ctx.Err()
+}
+
+// heartbeat is the time between two, or for ever.
+func (h *Hub) heartbeat() time.Duration {
+	if h.opts.Heartbeat < 0 {
+		return math.MaxInt64
+	}
+	return h.opts.Heartbeat
 }
 
 // farewell ends a stream that has got everything, at its own time, with its
 // own time to come back, so that the next server does not meet all at once.
-func (h *Hub) farewell(ctx context.Context, r *reader) error {
-	if h.spread > 0 {
-		wait := time.NewTimer(rand.N(h.spread))
-		defer wait.Stop()
-		select {
-		case <-wait.C:
-		case <-h.kill:
-		case <-ctx.Done():
-		case <-r.conn.Done():
-		}
-	}
+func (h *Hub) farewell(ctx context.Context, r *reader, heartbeat *time.Timer) error {
 	if d := h.jitteredRetry(); d > 0 {
-		if err := r.conn.WriteFrames(retryLine(d)); err != nil && !errors.Is(err, sse.ErrConnectionClosed) {
+		if err := r.conn.WriteFrames(retryLine(d)); err != nil {
 			return err
 		}
 	}
-	return ErrClosed
+	if h.spread <= 0 {
+		return ErrClosed
+	}
+	wait := time.NewTimer(rand.N(h.spread))
+	defer wait.Stop()
+	for {
+		heartbeat.Reset(h.heartbeat())
+		select {
+		case <-wait.C:
+			return ErrClosed
+		case <-h.kill:
+			return ErrClosed
+		case <-heartbeat.C:
+			if err := r.conn.Comment(""); err != nil {
+				return err
+			}
+		case <-r.conn.Done():
+			return sse.ErrConnectionClosed
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
 }
 
 // jitteredRetry is between once and twice the Retry option.

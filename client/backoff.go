@@ -21,7 +21,7 @@ func (b Backoff) withDefaults() Backoff {
 		b.Min = min(100*time.Millisecond, b.Max)
 	}
 	if b.Jitter == nil {
-		b.Jitter = func(d time.Duration) time.Duration { return rand.N(d + 1) }
+		b.Jitter = func(d time.Duration) time.Duration { return rand.N(max(d, 1)) }
 	}
 	return b
 }
@@ -31,7 +31,11 @@ func (b Backoff) withDefaults() Backoff {
 func (b Backoff) wait(failures int) time.Duration {
 	d := min(max(b.Base, 1), b.Max)
 	for i := 1; i < failures && d < b.Max; i++ {
-		d = min(2*d, b.Max) // d is below Max before, so this cannot overflow to a small one
+		if d > b.Max/2 { // doubled it could overflow
+			d = b.Max
+		} else {
+			d *= 2
+		}
 	}
 	return b.clamp(b.Jitter(d))
 }

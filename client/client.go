@@ -55,6 +55,7 @@ func Subscribe(ctx context.Context, url string, opts *Options) *Subscription {
 		s.http = *s.opts.HTTPClient
 	}
 	s.http.Timeout = 0
+	s.http.CheckRedirect = checkRedirect(s.http.CheckRedirect)
 	s.opts.Backoff = s.opts.Backoff.withDefaults()
 	s.lastID = s.opts.LastEventID
 	s.idle = s.opts.IdleTimeout

@@ -271,6 +271,74 @@ func TestBadURL(t *testing.T) {
 	require.ErrorContains(t, sub.Err(), "missing protocol scheme")
 }
 
+// Faults 27: an id is told to the origin that it is from, and to no other.
+func TestRedirect(t *testing.T) {
+	type request struct{ host, id, authorization string }
+	seen := make(chan request, 10)
+	var target string
+	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		seen <- request{r.Host, r.Header.Get("Last-Event-ID"), r.Header.Get("Authorization")}
+		if r.URL.Path == "/" {
+			http.Redirect(w, r, target, http.StatusTemporaryRedirect)
+			return
+		}
+		stays("data: x\n\n")(w, r)
+	})
+	for to, want := range map[string]request{
+		"http://ssetest/moved": {"ssetest", "41", "token"},
+		"http://evil/moved":    {"evil", "", ""},
+	} {
+		target = to
+		server := ssetest.NewServer(handler)
+		sub := client.Subscribe(t.Context(), "", &client.Options{
+			HTTPClient:  server.Client(),
+			LastEventID: "41",
+			NewRequest: func(ctx context.Context) (*http.Request, error) {
+				req, err := http.NewRequestWithContext(ctx, http.MethodGet, server.URL, nil)
+				if err == nil {
+					req.Header.Set("Authorization", "token")
+				}
+				return req, err
+			},
+		})
+		<-sub.Events()
+		sub.Close()
+		server.Close()
+		require.Equal(t, request{"ssetest", "41", "token"}, <-seen)
+		require.Equal(t, want, <-seen)
+	}
+}
+
+// A refusal whose body does not end is a refusal all the same.
+func TestRefusalWithoutEnd(t *testing.T) {
+	endless := func(w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader(http.StatusServiceUnavailable)
+		_, _ = io.WriteString(w, "busy")
+		_ = http.NewResponseController(w).Flush()
+		<-r.Context().Done()
+	}
+	var failed error
+	opts := &client.Options{Backoff: noJitter, OnRetry: func(err error, _ time.Duration) error { failed = err; return nil }}
+	run(t, opts, steps{endless, stays("data: x\n\n")}, func(t *testing.T, sub *client.Subscription, s *script) {
+		<-sub.Events()
+		var res *sse.ResponseError
+		require.ErrorAs(t, failed, &res)
+		require.Equal(t, "busy", string(res.Body))
+		require.Equal(t, 10*time.Second+time.Second, s.times[1])
+	})
+}
+
+// An id too long for a header is given up like one that no header may hold.
+func TestLongID(t *testing.T) {
+	id := strings.Repeat("9", 10_000)
+	run(t, nil, steps{sends("id: " + id + "\ndata: x\n\n"), stays("data: y\n\n")}, func(t *testing.T, sub *client.Subscription, s *script) {
+		require.Equal(t, id, (<-sub.Events()).ID)
+		require.Equal(t, "y", string((<-sub.Events()).Data))
+		require.Equal(t, []string{"-", "-"}, s.ids)
+		require.EqualValues(t, 1, sub.Gaps())
+	})
+}
+
 func TestOnRetryEnds(t *testing.T) {
 	enough := errors.New("enough")
 	var seen []error

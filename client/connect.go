@@ -17,6 +17,12 @@ import (
 // the idle timeout.
 var ErrIdle = errors.New("client: connection idle for too long")
 
+// errorBodyTime is for the body of a refusal, which is no stream.
+const errorBodyTime = 10 * time.Second
+
+// maxIDLen keeps an id from being refused as too large a header.
+const maxIDLen = 4 << 10
+
 // connect makes one connection, delivers what comes, and returns why it ended
 // and how long it was open.
 func (s *Subscription) connect(ctx context.Context) (lasted time.Duration, err error) {
@@ -37,7 +43,10 @@ func (s *Subscription) connect(ctx context.Context) (lasted time.Duration, err e
 	if res.StatusCode == http.StatusNoContent {
 		return 0, errEnded
 	}
-	if err := sse.CheckResponse(res); err != nil {
+	errorBody := time.AfterFunc(errorBodyTime, func() { cancel(nil) })
+	err = sse.CheckResponse(res)
+	errorBody.Stop()
+	if err != nil {
 		return 0, err
 	}
 	opened := time.Now()
@@ -82,7 +91,14 @@ func (s *Subscription) newRequest(ctx context.Context) (*http.Request, error) {
 		if err != nil {
 			return nil, fmt.Errorf("client: make request: %w", err)
 		}
-		return req.WithContext(ctx), nil
+		if req == nil {
+			return nil, permanentError{errors.New("client: NewRequest returned nothing")}
+		}
+		req = req.WithContext(ctx)
+		if req.Header == nil {
+			req.Header = make(http.Header)
+		}
+		return req, nil
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url, nil)
 	if err != nil {
@@ -92,12 +108,33 @@ func (s *Subscription) newRequest(ctx context.Context) (*http.Request, error) {
 }
 
 func isHeaderValue(s string) bool {
+	if len(s) > maxIDLen {
+		return false
+	}
 	for i := range len(s) {
 		if s[i] < ' ' || s[i] == 0x7f {
 			return false
 		}
 	}
 	return s[0] != ' ' && s[len(s)-1] != ' '
+}
+
+// checkRedirect keeps the id from other origins, as net/http does with
+// Authorization and Cookie, then asks the application's own function.
+func checkRedirect(next func(*http.Request, []*http.Request) error) func(*http.Request, []*http.Request) error {
+	return func(req *http.Request, via []*http.Request) error {
+		if from := via[0].URL; req.URL.Scheme != from.Scheme || req.URL.Host != from.Host {
+			req.Header.Del("Last-Event-ID")
+		}
+		switch {
+		case next != nil:
+			return next(req, via)
+		case len(via) >= 10:
+			return errors.New("client: stopped after 10 redirects")
+		default:
+			return nil
+		}
+	}
 }
 
 // read delivers the events of one connection. The id to resume from moves only

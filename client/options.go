@@ -13,7 +13,9 @@ import (
 // goroutine, and may call its methods.
 type Options struct {
 	// HTTPClient does the requests. Its Timeout is not used, as it would end
-	// every stream. The default is http.DefaultClient.
+	// every stream. A redirect to another origin gets no Last-Event-ID; headers
+	// of NewRequest other than Authorization and Cookie do follow it, unless its
+	// CheckRedirect objects. The default is http.DefaultClient.
 	HTTPClient *http.Client
 
 	// NewRequest makes the request of each attempt anew: with a fresh token,

@@ -162,6 +162,7 @@ func (c *Conn) write(p []byte) error {
 	if c.closed || c.ctx.Err() != nil {
 		return ErrConnectionClosed
 	}
+	c.closed = true // until all is written, should the writer panic
 	for first := true; first || len(p) > 0; first = false {
 		chunk := p[:min(len(p), maxWrite)]
 		c.setDeadline(c.timeout)
@@ -173,6 +174,7 @@ func (c *Conn) write(p []byte) error {
 	if err := c.rc.Flush(); err != nil {
 		return c.fail(err)
 	}
+	c.closed = false
 	if c.perStream {
 		c.setDeadline(0)
 	}
@@ -180,8 +182,7 @@ func (c *Conn) write(p []byte) error {
 }
 
 func (c *Conn) fail(err error) error {
-	c.cancel()
-	c.closed = true // without a new deadline: the passed one ends the response at once
+	c.cancel() // and closed stays set: the deadline that passed ends the response at once
 	return fmt.Errorf("%w: %w", ErrConnectionClosed, err)
 }
 

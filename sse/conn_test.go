@@ -78,6 +78,32 @@ func TestConnPartialWrite(t *testing.T) {
 	}
 }
 
+// A writer that panics in mid-event has written who knows what.
+func TestConnWriterPanics(t *testing.T) {
+	rec := ssetest.NewRecorder()
+	w := &panicking{Recorder: rec}
+	conn, err := sse.Upgrade(w, httptest.NewRequest(http.MethodGet, "/", nil))
+	require.NoError(t, err)
+	w.now = true
+	require.Panics(t, func() { _ = conn.WriteString("one") })
+	w.now = false
+	require.ErrorIs(t, conn.WriteString("two"), sse.ErrConnectionClosed)
+	conn.Close()
+	require.Equal(t, ":\n", rec.Text())
+}
+
+type panicking struct {
+	*ssetest.Recorder
+	now bool
+}
+
+func (p *panicking) Write(b []byte) (int, error) {
+	if p.now {
+		panic("x")
+	}
+	return p.Recorder.Write(b)
+}
+
 // A flush that fails is a write that fails.
 func TestConnFlushError(t *testing.T) {
 	w := &failingFlusher{Recorder: ssetest.NewRecorder()}

@@ -34,7 +34,7 @@ func (e *Encoder) Comment(text string) error {
 }
 
 func (e *Encoder) write(b []byte) error {
-	e.buf = b[:0]
+	e.buf = reuse(b)
 	if e.err != nil {
 		return e.err
 	}

@@ -35,6 +35,7 @@ func TestLinearTime(t *testing.T) {
 		"decode one line byte by byte": {"data: xx", 2_000, readBytes},
 		"decode unknown line by byte":  {"xxxxxxxx", 2_000, readBytes},
 		"decode ill-formed UTF-8":      {"\xf0\x9f\x98", 20_000, func(s string) { read("data: " + s + "\n\n") }},
+		"decode blanks behind an id":   {"\n", 10_000, func(s string) { read("id: " + strings.Repeat("\xff", len(s)) + "\n" + s) }},
 		"encode many LFs":              {"x\n", 20_000, write},
 		"encode many lone CRs":         {"x\r", 20_000, write},
 		"encode CRs, then a far LF":    {"\r", 20_000, func(s string) { write(s + strings.Repeat("x", len(s)) + "\n") }},

@@ -49,6 +49,9 @@ func Notify(uri string, client *http.Client, getReq func(verb, uri string, body 
 	if err != nil {
 		return fmt.Errorf("sse: make request: %w", err)
 	}
+	if req.Header == nil {
+		req.Header = make(http.Header)
+	}
 	req.Header.Set("Accept", contentType)
 	res, err := client.Do(req)
 	if err != nil {

@@ -44,6 +44,7 @@ type parser struct {
 	typ     []byte // event type buffer
 	topic   []byte
 	id      []byte // last event ID buffer
+	newID   bool   // since the last blank line
 	tooBig  bool   // drop the rest of this event
 	pending bool   // the last blank line dispatched an event; its buffers are for message
 
@@ -217,7 +218,7 @@ func (p *parser) endLine() error {
 		}
 	case lineID:
 		if bytes.IndexByte(p.value, 0) < 0 {
-			p.id = append(p.id[:0], p.value...)
+			p.id, p.newID = append(p.id[:0], p.value...), true
 		}
 	case lineRetry:
 		if d, ok := parseRetry(p.value); ok {
@@ -229,7 +230,7 @@ func (p *parser) endLine() error {
 }
 
 func (p *parser) resetLine() {
-	p.kind, p.nameLen, p.started, p.value = lineName, 0, false, p.value[:0]
+	p.kind, p.nameLen, p.started, p.value = lineName, 0, false, reuse(p.value)
 }
 
 // overflow gives up the event but not the stream: an id line that follows is
@@ -249,9 +250,12 @@ func (p *parser) overflow() error {
 // dispatch ends a block ("dispatch the event") and reports whether there is an
 // event in it.
 func (p *parser) dispatch() bool {
-	if id := decodeUTF8(p.id); string(id) != p.lastID {
-		p.lastID = string(id)
+	if p.newID { // else a long one would be looked at again at every blank line
+		if id := decodeUTF8(p.id); string(id) != p.lastID {
+			p.lastID = string(id)
+		}
 	}
+	p.newID = false
 	p.pending = true
 	return len(p.data) > 0
 }
@@ -263,10 +267,16 @@ func (p *parser) clear() {
 		return
 	}
 	p.pending, p.tooBig = false, false
-	p.typ, p.topic = p.typ[:0], p.topic[:0]
-	if p.data = p.data[:0]; cap(p.data) > 256<<10 {
-		p.data = nil // one huge event must not be paid for until the stream ends
+	p.data, p.typ, p.topic = reuse(p.data), reuse(p.typ), reuse(p.topic)
+}
+
+// reuse empties b, or gives it up if it is so large that one event would be
+// paid for until the stream ends.
+func reuse(b []byte) []byte {
+	if cap(b) > 256<<10 {
+		return nil
 	}
+	return b[:0]
 }
 
 // message sets m to the event just dispatched. Its Data is a copy.

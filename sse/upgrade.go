@@ -37,8 +37,9 @@ func Upgrade(w http.ResponseWriter, r *http.Request) (*Conn, error) {
 // Upgrade answers r with the head of an event stream, sent at once, and
 // returns the Conn to write events to. If w cannot stream, the client gets
 // status 500 and the caller an error that wraps [ErrStreamingNotSupported].
-// The handler must call [Conn.Close] before it returns. Streams over HTTP/1
-// end with their connection; on HTTP/2 only the stream ends.
+// The handler must call [Conn.Close] before it returns, and must have read the
+// request's body, if any, before: until then nobody notices that the client has
+// left. Streams over HTTP/1 end with their connection.
 func (up Upgrader) Upgrade(w http.ResponseWriter, r *http.Request) (*Conn, error) {
 	if up.WriteTimeout == 0 {
 		up.WriteTimeout = DefaultWriteTimeout
@@ -93,13 +94,13 @@ func flushHead(rc *http.ResponseController, timeout time.Duration) (hasDeadlines
 	if timeout > 0 {
 		deadline = time.Now().Add(timeout)
 	}
-	hasDeadlines = !errors.Is(rc.SetWriteDeadline(deadline), http.ErrNotSupported)
+	hasDeadlines = !errors.Is(rc.SetWriteDeadline(deadline), errors.ErrUnsupported)
 	return hasDeadlines, rc.Flush()
 }
 
 // refuse reports that w failed to flush the head.
 func refuse(w http.ResponseWriter, err error) error {
-	if !errors.Is(err, http.ErrNotSupported) {
+	if !errors.Is(err, errors.ErrUnsupported) { // http.ErrNotSupported is one
 		return fmt.Errorf("%w: %w", ErrConnectionClosed, err) // the client left already
 	}
 	for _, name := range []string{"Cache-Control", "X-Accel-Buffering", "Connection"} {
