@@ -56,9 +56,10 @@ func (s *segment) add(e entry) {
 	n := int(s.count.Load())
 	entries := *s.entries.Load()
 	if n == len(entries) {
-		entries = make([]entry, n+n/2+1)
-		copy(entries, *s.entries.Load())
-		s.entries.Store(&entries)
+		grown := make([]entry, n+n/2+1)
+		copy(grown, entries)
+		s.entries.Store(&grown)
+		entries = grown
 	}
 	entries[n] = e
 	s.count.Store(int64(n + 1))
