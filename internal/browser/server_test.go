@@ -18,6 +18,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
 )
 
 // quickstart is the path of the program, built by TestMain.
@@ -47,7 +48,12 @@ func buildAndRun(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, "build of the quickstart:", err)
 		return 1
 	}
-	return m.Run()
+	status := m.Run()
+	if err := goleak.Find(); err != nil && status == 0 {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return status
 }
 
 func underRace() bool {
