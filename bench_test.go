@@ -120,6 +120,35 @@ func BenchmarkReplay(b *testing.B) {
 	}
 }
 
+// BenchmarkResume is what an id costs that a client comes back with, by the
+// size of the history: finding a place is a search by number, and what is no
+// position is not searched for.
+func BenchmarkResume(b *testing.B) {
+	for _, events := range []int{100, 100_000} {
+		hub := newHub(b, &ssehub.Options{History: ssehub.Retention{Events: -1, Bytes: -1}})
+		publishNumbers(b, hub, "n", 1, events)
+		epoch := hub.Stats().Position.Epoch
+		for _, id := range []struct{ name, id string }{
+			{"newest", fmt.Sprintf("%s-%d", epoch, events)},
+			{"middle", fmt.Sprintf("%s-%d", epoch, events/2)},
+			{"epoch", "00000000-1"},
+			{"garbage", "garbage"},
+			{"garbage 1 MiB", strings.Repeat("9", 1<<20)},
+		} {
+			b.Run(fmt.Sprintf("%s/events=%d", id.name, events), func(b *testing.B) {
+				b.ReportAllocs()
+				for b.Loop() {
+					sub, err := hub.Resume(b.Context(), id.id, "n")
+					if err != nil {
+						b.Fatal(err)
+					}
+					sub.Close()
+				}
+			})
+		}
+	}
+}
+
 // BenchmarkSubscription is one event through a reader in process.
 func BenchmarkSubscription(b *testing.B) {
 	hub := newHub(b, nil)
