@@ -91,6 +91,9 @@ func (h *Hub) Publish(ctx context.Context, topic string, m sse.Message) (Positio
 	if err != nil {
 		return Position{}, err
 	}
+	if len(frame) > maxFrame {
+		return Position{}, fmt.Errorf("%w: limit %d bytes", sse.ErrEventTooLarge, maxFrame)
+	}
 	if cap(frame) <= maxSegment {
 		*buf = frame
 	}

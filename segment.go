@@ -1,6 +1,7 @@
 package ssehub
 
 import (
+	"math"
 	"sync/atomic"
 	"time"
 )
@@ -11,6 +12,7 @@ const (
 	// A frame above it has a segment for itself, so that a frame that does not
 	// fit leaves at most a quarter of a segment unused.
 	maxShared = maxSegment / 4
+	maxFrame  = math.MaxInt32 - maxSegment // entry.end must hold it
 )
 
 // segment holds frames that lie behind each other in memory.

@@ -56,10 +56,10 @@ func (h *Hub) endSweep() {
 	}
 }
 
-// forget removes t if nobody reads it and it keeps nothing; it needs h.mu. Its last position
+// forget removes t if nobody reads it and it keeps nothing. Its last position
 // stays behind as a bound for all topics that are not in memory, or an old id
-// would look complete; so that this costs nobody a false gap while clients
-// come back, an empty topic stays for as long as an event would.
+// would look complete. So that this costs nobody a false gap while clients come
+// back, an empty topic stays for as long as an event would. It needs h.mu.
 func (h *Hub) forget(t *topic, now time.Duration) bool {
 	t.trim(now, h.opts.History)
 	if t.readers > 0 || t.events > 0 || now-t.idle < h.idleAge() {

@@ -15,10 +15,10 @@ import (
 // Whoever holds Hub.mu is its only writer. Readers take no lock: with a
 // thousand of them on a lock, a publisher that needs it too waits until each
 // has had its turn (measured: up to 400 ms on two cores). What they see is
-// final before it is published by an atomic store, in this order: an append
-// stores the entry, then last; a trim stores dropped, then segments. A reader
-// loads in the opposite order, so it may see an event as lost too early, but
-// never misses one without seeing it as lost.
+// final before an atomic store publishes it: an append stores the entry, its
+// segment if that is new, then last; a trim stores dropped, then segments. A
+// reader loads segments before dropped, so it may take an event for lost that
+// it could still have had, but never misses one without seeing it as lost.
 //
 // Segments that are dropped are left to the garbage collector. A slow write
 // pins the one segment it is about, and nothing behind it.
