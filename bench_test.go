@@ -95,7 +95,7 @@ func BenchmarkReplay(b *testing.B) {
 	for _, topics := range []int{1, 10} {
 		b.Run(fmt.Sprintf("topics=%d", topics), func(b *testing.B) {
 			hub := newHub(b, &ssehub.Options{NoHello: true, Retry: -1})
-			start := hub.Stats().Position.String()
+			start := hub.Position().String()
 			var names []string
 			for i := range topics {
 				names = append(names, fmt.Sprint("t", i))
@@ -127,7 +127,7 @@ func BenchmarkResume(b *testing.B) {
 	for _, events := range []int{100, 100_000} {
 		hub := newHub(b, &ssehub.Options{History: ssehub.Retention{Events: -1, Bytes: -1}})
 		publishNumbers(b, hub, "n", 1, events)
-		epoch := hub.Stats().Position.Epoch
+		epoch := hub.Position().Epoch
 		for _, id := range []struct{ name, id string }{
 			{"newest", fmt.Sprintf("%s-%d", epoch, events)},
 			{"middle", fmt.Sprintf("%s-%d", epoch, events/2)},

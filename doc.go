@@ -43,10 +43,11 @@
 //     (TestClientCutWindowTooSmall, TestOverflowSkipToOldest,
 //     TestOverflowOneTopicOfSeveral, TestServerRestart)
 //  4. A resume contract that a page can read. The first event of every stream
-//     is ssehub.hello with a [sse.Hello], unless Options.NoHello is set. Its id is the place to resume from:
-//     for a stream that starts now or goes on, the place it starts from, else
-//     the one the client came with, until the gap behind it has brought a new
-//     one. (TestHelloComesFirst, TestResumeHelloKeepsOldID)
+//     is ssehub.hello with a [sse.Hello], unless Options.NoHello is set. Its id
+//     is a place that the client may resume from: that of the newest event for
+//     verdict fresh, and else the one it came with, if that was a position at
+//     all. Where something is missing the gap that follows brings the new id.
+//     (TestHelloComesFirst, TestResumeHelloKeepsOldID)
 //  5. One slow subscriber hurts nobody. Publish never waits for one; one that
 //     does not read is cut when the write timeout ends; one that lags meets the
 //     policy [Overflow]. (TestStuckReadersHurtNobody,

@@ -20,7 +20,7 @@ func Example() {
 	server := ssetest.NewServer(hub.Handler("prices")) // your http.Server
 	defer server.Close()
 
-	start := hub.Stats().Position.String() // a first connect without it starts with what comes next
+	start := hub.Position().String() // a first connect without it starts with what comes next
 	sub := client.Subscribe(context.Background(), server.URL, &client.Options{
 		HTTPClient:  server.Client(),
 		LastEventID: start,

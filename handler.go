@@ -17,7 +17,11 @@ import (
 // Handler returns an http.Handler that streams topics to whoever asks. What
 // the application names here is public, unless Options.Authorize objects. With
 // no topics the request names them, as ?topic=a&topic=b, and is refused with
-// status 403 unless Options.Authorize is set.
+// status 403 unless Options.Authorize is set. A fixed topic that is invalid is
+// logged at once, and every request then gets status 500.
+//
+// A stream of several topics carries a "topic:" field with each event, which
+// package client reads into Message.Topic and EventSource does not show.
 //
 // A client goes on where it was by the Last-Event-ID header or, for a first
 // connect, the lastEventID parameter. A browser's EventSource gives up for

@@ -173,6 +173,12 @@ func (h *Hub) runWaker() {
 	}
 }
 
+// Position returns the position of the newest event: what to resume from who
+// has a state that includes all up to now. Take it before reading the state.
+func (h *Hub) Position() Position {
+	return Position{Epoch: h.epoch, Seq: h.head.Load()}
+}
+
 // Stats is a snapshot of a Hub.
 type Stats struct {
 	Subscribers int      // streams and in-process subscriptions
@@ -191,7 +197,7 @@ func (h *Hub) Stats() Stats {
 	s := Stats{
 		Subscribers: len(h.readers),
 		Topics:      len(h.topics),
-		Position:    Position{Epoch: h.epoch, Seq: h.head.Load()},
+		Position:    h.Position(),
 		Gaps:        h.gaps.Load(),
 	}
 	for _, t := range h.all {

@@ -118,7 +118,7 @@ func TestStuckWritePinsLittle(t *testing.T) {
 	}
 	fill()
 	before := heap()
-	start := hub.Stats().Position.Epoch + "-1"
+	start := hub.Position().Epoch + "-1"
 	release := make(chan struct{})
 	var stuck sync.WaitGroup
 	var entered sync.WaitGroup

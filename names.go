@@ -5,16 +5,16 @@ import (
 	"fmt"
 )
 
-// ErrInvalidTopic is wrapped by the error for a topic that cannot be
-// published or subscribed to.
+// ErrInvalidTopic is wrapped by the error for a topic that cannot be published
+// or subscribed to. A topic is 1 to 256 bytes of printable ASCII without space,
+// quotes, backslash, %, *, < and >; a dot divides it into tokens, none of which
+// is empty.
 var ErrInvalidTopic = errors.New("ssehub: invalid topic")
 
 const maxTopicLen = 256
 
-// checkTopic accepts dot-separated tokens of printable ASCII without spaces,
-// quotes, backslash, percent sign, * < and >. Nothing else, because topics
-// meet URLs, logs, metrics and brokers' subjects, and because two topics
-// should not look alike.
+// checkTopic accepts so little because topics meet URLs, logs, metrics and
+// brokers' subjects, and because two topics should not look alike.
 func checkTopic(name string) error {
 	if name == "" || len(name) > maxTopicLen {
 		return fmt.Errorf("%w: length %d, want 1 to %d", ErrInvalidTopic, len(name), maxTopicLen)

@@ -50,11 +50,12 @@ type Options struct {
 	// Authorize decides about each request to a Handler before anything is
 	// sent, on every reconnect as well. Without it only handlers with fixed
 	// topics answer. An error refuses the request with status 403; its text
-	// goes to the Logger and not to the client. It must be safe for concurrent
-	// use.
+	// goes to the Logger and not to the client. Serve and Subscribe do not ask
+	// it. It must be safe for concurrent use.
 	Authorize func(r *http.Request, topics []string) (Grant, error)
 
-	// Logger gets what an operator should know. The default discards it.
+	// Logger gets what an operator should know: refusals and their reason,
+	// handlers and middleware that cannot work. The default discards it.
 	Logger *slog.Logger
 }
 
@@ -70,10 +71,11 @@ type Retention struct {
 
 // Grant is the answer of Options.Authorize to a request it allows.
 type Grant struct {
-	// Subject names who was allowed, or refused, for the log.
+	// Subject names who was allowed, or refused, for the Logger.
 	Subject string
-	// Expires is when the stream ends; the client then reconnects and is asked
-	// again. Zero means never; a time that has passed refuses the request.
+	// Expires is when the stream ends; the client then reconnects and Authorize
+	// is asked again. If it refuses then, with 403, the client does not come
+	// back. Zero means never; a time that has passed refuses the request.
 	Expires time.Time
 }
 

@@ -35,7 +35,7 @@ func TestOneOrderForAll(t *testing.T) {
 			}
 		}
 	}
-	start := hub.Stats().Position.String()
+	start := hub.Position().String()
 	for i := range orders {
 		if i < inProcess {
 			sub, err := hub.Subscribe(t.Context(), topics...)
@@ -78,7 +78,7 @@ func TestOneOrderForAll(t *testing.T) {
 // reader of one sees the same without the others.
 func TestOrderOfOneTopicAmongMany(t *testing.T) {
 	hub := newHub(t, nil)
-	start := hub.Stats().Position.String()
+	start := hub.Position().String()
 	for i := range 1000 {
 		publish(t, hub, "t"+strconv.Itoa(i%7), strconv.Itoa(i))
 	}
@@ -116,7 +116,7 @@ func TestJoinDuringStorm(t *testing.T) {
 	var readers sync.WaitGroup
 	for i := range joins {
 		readers.Go(func() {
-			after := hub.Stats().Position
+			after := hub.Position()
 			if i%2 == 0 {
 				after.Seq /= 2
 			}

@@ -37,7 +37,7 @@ func TestOverflowSkipToOldest(t *testing.T) {
 
 		require.Equal(t, "1", string((<-sub.Events()).Data))
 		gap := <-sub.Events()
-		epoch := hub.Stats().Position.Epoch
+		epoch := hub.Position().Epoch
 		require.Equal(t, []sse.Gap{{Reason: sse.ReasonOverflow, From: epoch + "-1", To: epoch + "-95", Topic: "n"}}, gaps(t, []sse.Message{gap}))
 		require.Equal(t, epoch+"-95", gap.ID)
 		for i := 96; i <= 100; i++ {
@@ -51,7 +51,7 @@ func TestOverflowSkipToOldest(t *testing.T) {
 // delivered, and a reader that is cut anywhere resumes without silent loss.
 func TestOverflowOneTopicOfSeveral(t *testing.T) {
 	hub := newHub(t, &ssehub.Options{History: ssehub.Retention{Events: 3}})
-	start := hub.Stats().Position
+	start := hub.Position()
 	publishNumbers(t, hub, "quiet", 1, 1) // position 1
 	publishNumbers(t, hub, "busy", 2, 9)  // 2 to 9, of which 7 to 9 are kept
 	publishNumbers(t, hub, "quiet", 10, 10)
@@ -95,7 +95,7 @@ func TestOverflowDisconnect(t *testing.T) {
 // moves on meanwhile, under every policy.
 func TestOverflowMakesProgress(t *testing.T) {
 	hub := newHub(t, &ssehub.Options{History: ssehub.Retention{Events: 3}, Overflow: ssehub.Disconnect})
-	last := hub.Stats().Position.String()
+	last := hub.Position().String()
 	for range 10 {
 		publishNumbers(t, hub, "n", 1, 5)
 		sub, err := hub.Resume(t.Context(), last, "n")

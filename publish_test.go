@@ -59,7 +59,7 @@ func TestPublishRefuses(t *testing.T) {
 // id and topic. Faults 9, 79, 80.
 func TestPublishCopies(t *testing.T) {
 	hub := newHub(t, nil)
-	start := hub.Stats().Position.String()
+	start := hub.Position().String()
 	data := []byte("one\r\ntwo\rthree\n")
 	m := sse.Message{Topic: "elsewhere", ID: start, Type: "tick", Data: data}
 	first, err := hub.Publish(t.Context(), "a", m)
@@ -83,7 +83,7 @@ func TestPublishCopies(t *testing.T) {
 // window says.
 func TestPublishLarge(t *testing.T) {
 	hub := newHub(t, &ssehub.Options{MaxEventSize: -1, History: ssehub.Retention{Bytes: 1000}})
-	start := hub.Stats().Position.String()
+	start := hub.Position().String()
 	large := strings.Repeat("x", 3<<20)
 	publish(t, hub, "n", large)
 	for _, topics := range [][]string{{"n"}, {"n", "other"}} {

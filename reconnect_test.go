@@ -72,7 +72,7 @@ func cutRun(t *testing.T, history ssehub.Retention, atMost int64) (got []int, to
 	defer transport.CloseIdleConnections()
 	sub := client.Subscribe(t.Context(), server.URL, &client.Options{
 		HTTPClient:  &http.Client{Transport: transport},
-		LastEventID: hub.Stats().Position.String(),
+		LastEventID: hub.Position().String(),
 		Backoff:     client.Backoff{Max: time.Millisecond},
 		OnGap:       func(gap sse.Gap) { told = append(told, gap) },
 	})

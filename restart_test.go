@@ -44,7 +44,7 @@ func TestServerRestart(t *testing.T) {
 		for _, want := range []string{"1", "2", "3"} {
 			require.Equal(t, want, string((<-sub.Events()).Data))
 		}
-		old := hub.Stats().Position
+		old := hub.Position()
 
 		server.Load().Close() // cut, as by kill -9
 		hub.Close()
@@ -57,7 +57,7 @@ func TestServerRestart(t *testing.T) {
 			require.Equal(t, want, string((<-sub.Events()).Data))
 		}
 		require.Equal(t, []sse.Gap{{
-			Reason: sse.ReasonEpoch, From: old.String(), To: hub.Stats().Position.Epoch + "-0",
+			Reason: sse.ReasonEpoch, From: old.String(), To: hub.Position().Epoch + "-0",
 		}}, told)
 
 		// The same with a drain: nobody is cut, and the next hub tells it too.

@@ -19,7 +19,7 @@ import (
 func TestResume(t *testing.T) {
 	hub := newHub(t, &ssehub.Options{History: ssehub.Retention{Events: 5}})
 	publishNumbers(t, hub, "n", 1, 10) // 6 to 10 are kept
-	epoch := hub.Stats().Position.Epoch
+	epoch := hub.Position().Epoch
 	at := func(seq int) string { return fmt.Sprintf("%s-%d", epoch, seq) }
 
 	all := []string{"6", "7", "8", "9", "10"}
@@ -98,7 +98,7 @@ func TestResume(t *testing.T) {
 func TestResumeHelloKeepsOldID(t *testing.T) {
 	hub := newHub(t, nil)
 	publishNumbers(t, hub, "n", 1, 3)
-	for _, id := range []string{"00000000-2", hub.Stats().Position.Epoch + "-9"} {
+	for _, id := range []string{"00000000-2", hub.Position().Epoch + "-9"} {
 		first, end := stream(t, hub.Handler("n"), "/", id)
 		require.NoError(t, first.Wait(t.Context(), 2))
 		end()
@@ -115,7 +115,7 @@ func TestResumeHelloKeepsOldID(t *testing.T) {
 func TestResumeGapsInProcessHaveIDs(t *testing.T) {
 	hub := newHub(t, &ssehub.Options{History: ssehub.Retention{Events: 1}})
 	publish(t, hub, "other", "x")
-	start := hub.Stats().Position.String()
+	start := hub.Position().String()
 	for range 3 {
 		publish(t, hub, "a", "x")
 		publish(t, hub, "b", "x")
@@ -134,7 +134,7 @@ func TestResumeGapsInProcessHaveIDs(t *testing.T) {
 func TestResumeByParameter(t *testing.T) {
 	hub := newHub(t, nil)
 	publishNumbers(t, hub, "n", 1, 3)
-	epoch := hub.Stats().Position.Epoch
+	epoch := hub.Position().Epoch
 
 	rec, _ := stream(t, hub.Handler("n"), "/?lastEventID="+epoch+"-2", "")
 	require.NoError(t, rec.Wait(t.Context(), 2))
@@ -155,7 +155,7 @@ func TestResumeByAge(t *testing.T) {
 		publish(t, hub, "n", "2")
 
 		time.Sleep(59*time.Second - time.Nanosecond)
-		start := hub.Stats().Position.Epoch + "-0"
+		start := hub.Position().Epoch + "-0"
 		sub, err := hub.Resume(t.Context(), start, "n")
 		require.NoError(t, err)
 		require.Equal(t, "1", string((<-sub.Events()).Data))
@@ -176,7 +176,7 @@ func TestResumeForgottenTopic(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		hub := ssehub.New(&ssehub.Options{History: ssehub.Retention{Age: time.Minute}})
 		defer hub.Close()
-		start := hub.Stats().Position.Epoch + "-0"
+		start := hub.Position().Epoch + "-0"
 		last := publish(t, hub, "gone", "1")
 		time.Sleep(3 * time.Minute)
 		require.Zero(t, hub.Stats().Topics)

@@ -19,7 +19,11 @@ const cutTime = time.Second
 // returns the error of ctx, within a second. http.Server.Shutdown waits for streams without
 // ending them, so call this one before it, or register it:
 //
-//	server.RegisterOnShutdown(func() { hub.Shutdown(ctx) })
+//	server.RegisterOnShutdown(func() {
+//		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+//		defer cancel()
+//		hub.Shutdown(ctx)
+//	})
 func (h *Hub) Shutdown(ctx context.Context) error {
 	h.refuse(func(readers int) time.Duration {
 		spread := time.Duration(readers) * time.Second / closesPerSecond

@@ -28,7 +28,7 @@ func TestHelloComesFirst(t *testing.T) {
 		require.Regexp(t, `^[0-9a-f-]{36}$`, h.Conn)
 		h.Conn = ""
 		require.Equal(t, sse.Hello{Verdict: sse.VerdictFresh, HeartbeatMs: 20_000}, h)
-		require.Equal(t, hub.Stats().Position.String(), rec.Messages()[0].ID)
+		require.Equal(t, hub.Position().String(), rec.Messages()[0].ID)
 		require.True(t, strings.HasPrefix(rec.Text(), "retry: 2000\nid: "), rec.Text())
 	})
 }
@@ -173,7 +173,7 @@ func TestServeReasons(t *testing.T) {
 // All that is new goes out in one write.
 func TestOneWriteForAllThatIsNew(t *testing.T) {
 	hub := newHub(t, nil)
-	start := hub.Stats().Position.String()
+	start := hub.Position().String()
 	publishNumbers(t, hub, "n", 1, 300)
 	for _, topics := range [][]string{{"n"}, {"n", "other"}} {
 		counter := &writeCounter{Recorder: ssetest.NewRecorder()}

@@ -53,7 +53,7 @@ func (h *Hub) Resume(ctx context.Context, lastEventID string, topics ...string) 
 
 // Events returns the channel of messages, which is closed when the
 // Subscription has ended. A loss shows as a message of type [sse.TypeGap],
-// with a [sse.Gap] as JSON.
+// with a [sse.Gap] as JSON; package client does so with its ControlEvents.
 func (s *Subscription) Events() <-chan sse.Message {
 	return s.events
 }

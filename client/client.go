@@ -41,10 +41,11 @@ var (
 
 // Subscribe starts to read the event stream at url and returns at once; it
 // connects in the background, and again whenever the connection ends. It ends
-// with ctx, by Close, on status 204, which is not an error, and on an answer
-// that will not get better, with a [*sse.ResponseError]. A nil opts means the
-// defaults. The caller must receive from Events until it is closed, or call
-// Close or end ctx.
+// with ctx, by Close, on status 204, which is not an error, and with a
+// [*sse.ResponseError] on an answer that will not get better: a type other than
+// text/event-stream, or a status below 500 but for 408, 425 and 429. A nil opts
+// means the defaults, with which losses show in Gaps alone. The caller must
+// receive from Events until it is closed, or call Close or end ctx.
 func Subscribe(ctx context.Context, url string, opts *Options) *Subscription {
 	s := &Subscription{url: url, events: make(chan sse.Message)}
 	if opts != nil {
@@ -72,7 +73,8 @@ func (s *Subscription) Events() <-chan sse.Message {
 }
 
 // Err returns why the Subscription ended: nil while it runs, after Close and
-// after status 204.
+// after status 204, else what Subscribe says, the error of OnRetry, or the cause
+// of the context's end.
 func (s *Subscription) Err() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -2,7 +2,10 @@
 // back-off and the id of the last event, so that a hub's stream goes on exactly
 // where it was.
 //
-//	sub := client.Subscribe(ctx, "https://example.com/events", nil)
+//	sub := client.Subscribe(ctx, "https://example.com/events", &client.Options{
+//		OnGap:   func(gap sse.Gap) { log.Print("missed: ", gap) },
+//		OnRetry: func(err error, wait time.Duration) error { log.Print(err); return nil },
+//	})
 //	for m := range sub.Events() {
 //		fmt.Println(m.Type, string(m.Data))
 //	}

@@ -42,10 +42,13 @@ type Options struct {
 
 	// OnRetry sees every failure that is going to be retried after wait,
 	// io.EOF for a stream that the server ended. An error that it returns ends
-	// the Subscription and becomes its Err.
+	// the Subscription and becomes its Err. Errors of net/http hold the URL: put
+	// no secret there, or none of this into a log.
 	OnRetry func(err error, wait time.Duration) error
 
 	// OnGap is told of every loss, between the events before and behind it.
+	// Without it a loss shows in Subscription.Gaps alone, unless ControlEvents
+	// is set.
 	OnGap func(gap sse.Gap)
 
 	// ControlEvents delivers a hub's own events, of types sse.TypeHello and

@@ -26,9 +26,10 @@ const (
 	VerdictAhead   = "ahead"   // the id is above all that was published
 )
 
-// Gap is the data, as JSON, of the event that tells a reader of a loss: events
-// of Topic behind From, up to and including To, were not delivered. What
-// follows in the stream is complete again.
+// Gap is the data, as JSON, of the event that tells a reader of a loss. With
+// the reasons window and overflow it is of the events of Topic behind From, up
+// to and including To. With the others nobody knows how much it is: the reader
+// should fetch its state anew. What follows in the stream is complete again.
 type Gap struct {
 	Reason string `json:"reason"` // one of the Reason constants
 	From   string `json:"from"`   // the reader's position before the loss, as far as it is known

@@ -22,7 +22,8 @@ const maxIDLen = 256
 // Message is one event: a value to send, or one just read.
 type Message struct {
 	// Topic is an extension that browsers ignore: it tells a reader of several
-	// topics which one the message belongs to.
+	// topics which one the message belongs to. A hub leaves it out of streams of
+	// one topic.
 	Topic string
 	// ID becomes the reader's last event id, which it sends back as the
 	// Last-Event-ID header. At most 256 bytes of UTF-8 without control

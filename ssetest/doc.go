@@ -8,8 +8,13 @@
 //		hub := ssehub.New(nil)
 //		server := ssetest.NewServer(hub.Handler("prices"))
 //		defer server.Close()
+//		defer hub.Close()
 //		sub := client.Subscribe(t.Context(), server.URL, &client.Options{HTTPClient: server.Client()})
-//		…
+//		defer sub.Close()
+//		synctest.Wait() // a first connect gets what is published behind it
+//		hub.Publish(t.Context(), "prices", sse.Message{Data: []byte("12.50")})
+//		m := <-sub.Events()
+//		time.Sleep(time.Hour) // of heartbeats, at once
 //	})
 //
 // [Recorder] is an http.ResponseWriter that takes down what a handler streams,

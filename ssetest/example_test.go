@@ -56,13 +56,13 @@ func ExampleServer() {
 	server := ssetest.NewServer(hub.Handler("prices"))
 	defer server.Close()
 	ctx := context.Background()
+	start := hub.Position().String() // or it would begin with what comes after it is connected
 	if _, err := hub.Publish(ctx, "prices", sse.Message{Type: "tick", Data: []byte("1.25")}); err != nil {
 		fmt.Println(err)
 		return
 	}
 
-	// An id that the hub has not made: it tells of a gap and sends what it has.
-	sub := client.Subscribe(ctx, server.URL, &client.Options{HTTPClient: server.Client(), LastEventID: "-"})
+	sub := client.Subscribe(ctx, server.URL, &client.Options{HTTPClient: server.Client(), LastEventID: start})
 	defer sub.Close()
 	m := <-sub.Events()
 	fmt.Println(m.Type, string(m.Data))
