@@ -68,7 +68,7 @@ func (m Message) validate() error {
 	if strings.ContainsAny(m.Type, "\r\n\x00") || !utf8.ValidString(m.Type) {
 		return fmt.Errorf("%w: type %q", ErrInvalidField, m.Type)
 	}
-	if m.ID != "" && !ValidID(m.ID) {
+	if m.ID != "" && !validID(m.ID) {
 		return fmt.Errorf("%w: id %.300q", ErrInvalidField, m.ID)
 	}
 	if m.Retry != 0 && m.Retry < time.Millisecond {
@@ -77,10 +77,10 @@ func (m Message) validate() error {
 	return nil
 }
 
-// ValidID reports whether id may be the ID of a [Message]: whether a reader
-// can send it back unchanged in the Last-Event-ID header. Streams of other
+// validID reports whether a reader can send id back unchanged in the
+// Last-Event-ID header. Streams of other
 // servers may hold ids that cannot.
-func ValidID(id string) bool {
+func validID(id string) bool {
 	if id == "" || len(id) > maxIDLen || id[0] == ' ' || id[len(id)-1] == ' ' {
 		return false
 	}
