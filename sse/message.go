@@ -78,8 +78,7 @@ func (m Message) validate() error {
 }
 
 // validID reports whether a reader can send id back unchanged in the
-// Last-Event-ID header. Streams of other
-// servers may hold ids that cannot.
+// Last-Event-ID header. Streams of other servers may hold ids that cannot.
 func validID(id string) bool {
 	if id == "" || len(id) > maxIDLen || id[0] == ' ' || id[len(id)-1] == ' ' {
 		return false
