@@ -58,9 +58,10 @@
 //     below. Topics that nobody reads and that keep nothing leave memory.
 //     (TestWindowEdges, TestTopicsAreForgotten, TestConnectionChurn,
 //     TestMemoryIsBounded)
-//  8. Shutdown ends. Within its context every stream and goroutine is gone; the
-//     closes are spread out, and each client is given its own time to come
-//     back. (TestShutdownDrains, TestShutdownWithStuckReaders)
+//  8. Shutdown ends. It leaves no stream and no goroutine, and when its context
+//     ends it does so within a second; until then the closes are spread out, and
+//     each client is given its own time to come back.
+//     (TestShutdownDrains, TestShutdownWithStuckReaders)
 //
 // # Positions and restarts
 //

@@ -109,12 +109,13 @@ func (h *Hub) append(name string, frame []byte) (Position, error) {
 	if h.draining {
 		return Position{}, ErrClosed
 	}
-	if h.topics[name] == nil { // else its name was checked before
+	t := h.topics[name]
+	if t == nil { // else its name was checked before
 		if err := checkTopic(name); err != nil {
 			return Position{}, err
 		}
+		t = h.topic(name)
 	}
-	t := h.topic(name)
 	seq := h.head.Load() + 1
 	if t.append(seq, h.now(), h.idPrefix, frame, h.opts.History) {
 		h.wake(t)

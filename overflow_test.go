@@ -91,6 +91,34 @@ func TestOverflowDisconnect(t *testing.T) {
 	})
 }
 
+// The same over HTTP: the stream ends cleanly, and the loss is told to the next
+// one.
+func TestOverflowDisconnectStream(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hub := ssehub.New(&ssehub.Options{History: ssehub.Retention{Events: 5}, Overflow: ssehub.Disconnect})
+		server := ssetest.NewServer(hub.Handler("n"))
+		defer server.Close()
+		defer hub.Close()
+		res, err := server.Client().Get(server.URL)
+		require.NoError(t, err)
+		defer res.Body.Close()
+		synctest.Wait() // the stream waits for us to read
+		publishNumbers(t, hub, "n", 1, 100)
+		dec := sse.NewDecoder(res.Body)
+		var m sse.Message
+		require.NoError(t, dec.Decode(&m))
+		require.Equal(t, sse.TypeHello, m.Type)
+		id := m.ID
+		require.Equal(t, io.EOF, dec.Decode(&m))
+
+		rec, end := stream(t, hub.Handler("n"), "/", id)
+		defer end()
+		synctest.Wait()
+		require.Len(t, gaps(t, rec.Messages()), 1)
+		require.Equal(t, []string{"96", "97", "98", "99", "100"}, texts(rec.Messages()))
+	})
+}
+
 // Whoever comes back is given something behind its gap, however fast the log
 // moves on meanwhile, under every policy.
 func TestOverflowMakesProgress(t *testing.T) {

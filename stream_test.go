@@ -71,6 +71,25 @@ func TestHeartbeat(t *testing.T) {
 	})
 }
 
+// Without heartbeats there are none, and the hello promises none.
+func TestHeartbeatOff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hub := ssehub.New(&ssehub.Options{Heartbeat: -1, Retry: -1})
+		defer hub.Close()
+		rec, end := stream(t, hub.Handler("n"), "/", "")
+		defer end()
+		synctest.Wait()
+		start := rec.Text()
+		require.NotContains(t, start, "heartbeatMs")
+		time.Sleep(1000 * time.Hour)
+		synctest.Wait()
+		require.Equal(t, start, rec.Text())
+		id := publish(t, hub, "n", "x")
+		synctest.Wait()
+		require.Equal(t, start+"id: "+id+"\ndata: x\n\n", rec.Text())
+	})
+}
+
 // Faults 43: http.Server.WriteTimeout does not end a stream.
 func TestStreamSurvivesServerWriteTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

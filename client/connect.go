@@ -28,13 +28,13 @@ const maxIDLen = 4 << 10
 func (s *Subscription) connect(ctx context.Context) (lasted time.Duration, err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	idle := newIdleReader(s.idle, func() { cancel(ErrIdle) })
-	defer idle.stop()
 
 	req, err := s.request(ctx)
 	if err != nil {
 		return 0, err
 	}
+	idle := newIdleReader(s.idle, func() { cancel(ErrIdle) })
+	defer idle.stop()
 	res, err := s.http.Do(req)
 	if err != nil {
 		return 0, causeOr(ctx, err)
