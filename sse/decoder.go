@@ -85,10 +85,23 @@ func (d *Decoder) SetLastEventID(id string) {
 	d.p.lastID = id
 }
 
+// HasID reports whether the event that Decode returned last has brought its ID,
+// rather than standing under that of an earlier event.
+func (d *Decoder) HasID() bool {
+	return d.p.hasID
+}
+
 // Retry returns the reconnection time that the stream asked for last, and
 // whether it did.
 func (d *Decoder) Retry() (time.Duration, bool) {
 	return d.p.retry, d.p.hasRetry
+}
+
+// SetCommentFunc has f called with the text of each comment, all that stands
+// behind its colon, as soon as its line has ended; a heartbeat is an empty one.
+// Text above the size limit is cut off. Decode calls f, which must not call it.
+func (d *Decoder) SetCommentFunc(f func(text string)) {
+	d.p.comment = f
 }
 
 // SetMaxEventSize limits the bytes of one event as decoded, which bounds the

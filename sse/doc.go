@@ -19,9 +19,13 @@
 // # Anywhere else
 //
 // [Encoder] and [Decoder] write and read streams on any io.Writer and
-// io.Reader, and [Message.AppendText] makes the bytes of one event. [Notify]
-// reads a stream into a channel, once; for a reader that reconnects see
-// package client.
+// io.Reader, and [Message.AppendText] makes the bytes of one event. [Events],
+// [Until] and [JSON] are for loops over the body of any response:
+//
+//	for chunk, err := range sse.JSON[Chunk](sse.Until(sse.Events(res.Body), "[DONE]")) {
+//
+// [Notify] reads a stream into a channel, once; for a reader that reconnects
+// see package client.
 //
 // Section names in this package's comments are those of the HTML standard,
 // chapter "Server-sent events", https://html.spec.whatwg.org/multipage/server-sent-events.html.

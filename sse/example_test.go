@@ -68,6 +68,44 @@ func ExampleDecoder() {
 	// EOF
 }
 
+func ExampleEvents() {
+	body := strings.NewReader("event: add\ndata: one\n\n: ping\nevent: remove\ndata: two\n\n")
+	for m, err := range sse.Events(body) {
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		fmt.Println(m.Type, string(m.Data))
+	}
+	// Output:
+	// add one
+	// remove two
+}
+
+// The answer of a language model, chunk by chunk.
+func ExampleJSON() {
+	type chunk struct {
+		Choices []struct {
+			Delta struct{ Content string }
+		}
+	}
+	body := strings.NewReader(`data: {"choices":[{"delta":{"content":"Hello"}}]}
+
+data: {"choices":[{"delta":{"content":" world"}}]}
+
+data: [DONE]
+
+`)
+	for c, err := range sse.JSON[chunk](sse.Until(sse.Events(body), "[DONE]")) {
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		fmt.Print(c.Choices[0].Delta.Content)
+	}
+	// Output: Hello world
+}
+
 func ExampleNotify() {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		conn, err := sse.Upgrade(w, r)

@@ -19,6 +19,8 @@ import (
 // possible: all of the input at hand, as one string.
 type reference struct {
 	events      []sse.Message
+	hasID       []bool // of each event: an id of its own
+	comments    []string
 	lastEventID string
 	retry       time.Duration
 	hasRetry    bool
@@ -30,14 +32,20 @@ func interpret(stream []byte) (ref reference) {
 	text := strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(string(stream))
 	lines := strings.Split(text, "\n")
 	var data, typ, topic, id string
+	var hasID bool
 	for _, line := range lines[:len(lines)-1] { // the last has no end
 		if line == "" {
 			ref.lastEventID = id
 			if data != "" {
 				data = strings.TrimSuffix(data, "\n")
 				ref.events = append(ref.events, sse.Message{Topic: topic, ID: id, Type: typ, Data: []byte(data)})
+				ref.hasID = append(ref.hasID, hasID)
 			}
-			data, typ, topic = "", "", ""
+			data, typ, topic, hasID = "", "", "", false
+			continue
+		}
+		if comment, ok := strings.CutPrefix(line, ":"); ok {
+			ref.comments = append(ref.comments, replaceIllFormed(comment))
 			continue
 		}
 		field, raw, _ := strings.Cut(line, ":")
@@ -53,7 +61,7 @@ func interpret(stream []byte) (ref reference) {
 		case "id":
 			ref.longestID = max(ref.longestID, len(raw))
 			if !strings.Contains(value, "\x00") {
-				id = value
+				id, hasID = value, true
 			}
 		case "retry":
 			if value != "" && strings.Trim(value, "0123456789") == "" {
@@ -110,7 +118,7 @@ func (c *chunks) Read(p []byte) (int, error) {
 }
 
 // Faults 2, 13, 14, 15, 20 and 23: the Decoder against the standard, with any
-// input in any pieces.
+// input in any pieces, comments wanted or not.
 func FuzzDecoder(f *testing.F) {
 	for _, stream := range []string{
 		"", "data: x\n\n", "\uFEFFdata: x\r\rdata: y\r\n\r\ndata: z\n\n", "\uFEFF\uFEFFdata: x\n\n", "\xef\xbbdata: x\n\n",
@@ -126,9 +134,21 @@ func FuzzDecoder(f *testing.F) {
 		want := interpret(stream)
 		dec := sse.NewDecoder(&chunks{r: bytes.NewReader(stream), cuts: cuts})
 		dec.SetMaxEventSize(len(stream) + 1)
-		got, err := decode(dec)
-		require.NoError(t, err)
+		var comments []string
+		if len(cuts)%2 == 1 { // they are not even looked at otherwise
+			dec.SetCommentFunc(func(text string) { comments = append(comments, text) })
+		} else {
+			want.comments = nil
+		}
+		var got []sse.Message
+		var hasID []bool
+		for m, err := range dec.Events() {
+			require.NoError(t, err)
+			got, hasID = append(got, m), append(hasID, dec.HasID())
+		}
 		require.Equal(t, want.events, got)
+		require.Equal(t, want.hasID, hasID)
+		require.Equal(t, want.comments, comments)
 		require.Equal(t, want.lastEventID, dec.LastEventID())
 		retry, ok := dec.Retry()
 		require.Equal(t, want.retry, retry)
@@ -147,6 +167,9 @@ func FuzzDecoderLimit(f *testing.F) {
 		readAll := func(r io.Reader) (messages []sse.Message, tooLarge int, lastEventID string) {
 			dec := sse.NewDecoder(r)
 			dec.SetMaxEventSize(int(limit) + 1)
+			dec.SetCommentFunc(func(text string) { // U+FFFD may be longer than what it stands for
+				require.LessOrEqual(t, len([]rune(text)), int(limit)+1)
+			})
 			for {
 				some, err := decode(dec)
 				messages = append(messages, some...)

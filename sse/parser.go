@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"strings"
 	"time"
 )
 
@@ -17,7 +18,8 @@ type lineKind uint8
 
 const (
 	lineName lineKind = iota // still in the field's name
-	lineSkip                 // a comment or an unknown field
+	lineSkip                 // an unknown field, or a comment that nobody wants
+	lineComment
 	lineData
 	lineType
 	lineID
@@ -30,7 +32,8 @@ const (
 // waits for the byte after a CR, and looks at each byte a fixed number of
 // times.
 type parser struct {
-	max int // limit for the bytes kept for one event
+	max     int               // limit for the bytes kept for one event
+	comment func(text string) // nil: comments are skipped
 
 	bom     int // bytes of a leading byte order mark seen; -1 once past it
 	skipLF  bool
@@ -39,7 +42,8 @@ type parser struct {
 	nameLen int
 	started bool // the value's first byte was seen, so a space is text now
 
-	value   []byte // of an id or retry line, which count only when complete
+	value   []byte // of a line that came in pieces; data goes to data at once
+	line    []byte // the event's only data line so far, still in the fed chunk
 	data    []byte // data buffer; each line is followed by LF
 	typ     []byte // event type buffer
 	topic   []byte
@@ -47,10 +51,13 @@ type parser struct {
 	newID   bool   // since the last blank line
 	tooBig  bool   // drop the rest of this event
 	pending bool   // the last blank line dispatched an event; its buffers are for message
+	hasID   bool   // that event has brought an id of its own
 
 	lastID    string // last event ID string: what the last blank line put in force
 	lastType  string // kept to save an allocation when the next is the same
 	lastTopic string
+	ids       strings.Builder // memory that the next ids share
+	lastSize  int             // room that the last data needed which was given away
 	retry     time.Duration
 	hasRetry  bool
 }
@@ -77,26 +84,31 @@ func (p *parser) feed(b []byte) (n int, dispatched bool, err error) {
 		eol := indexEOL(b[n:])
 		if eol < 0 {
 			err = p.text(b[n:])
-			return len(b), false, err
+			n = len(b)
+			break
 		}
-		if err = p.text(b[n : n+eol]); err != nil {
-			return n + eol, false, err
-		}
-		n += eol
-		p.skipLF = b[n] == '\r'
-		n++
-		if blank := p.kind == lineName && p.nameLen == 0; blank {
-			if p.dispatch() {
-				return n, true, nil
+		line := b[n : n+eol]
+		p.skipLF = b[n+eol] == '\r'
+		n += eol + 1
+		if p.kind != lineName || p.nameLen > 0 {
+			if err = p.text(line); err == nil {
+				err = p.endLine()
+			} else {
+				p.resetLine()
 			}
+		} else if len(line) > 0 {
+			err = p.wholeLine(line)
+		} else if p.dispatch() {
+			return n, true, nil
+		} else {
 			p.clear()
-			continue
 		}
-		if err = p.endLine(); err != nil {
-			return n, false, err
+		if err != nil {
+			break
 		}
 	}
-	return n, false, nil
+	p.own()
+	return n, false, err
 }
 
 // stripBOM consumes one byte order mark at the start of the stream. Should the
@@ -118,46 +130,55 @@ func (p *parser) stripBOM(b []byte) (n int) {
 	return n
 }
 
-// text takes a part of a line, without its end.
+// wholeLine takes a line that lies in one piece, as nearly all do.
+func (p *parser) wholeLine(line []byte) error {
+	i := bytes.IndexByte(line, ':')
+	if i < 0 { // the whole line is the name
+		return p.field(p.kindOf(line), line[len(line):])
+	}
+	kind, value := p.kindOf(line[:i]), line[i+1:]
+	if kind != lineComment && len(value) > 0 && value[0] == ' ' {
+		value = value[1:]
+	}
+	return p.field(kind, value)
+}
+
+// text takes a piece of a line, without its end.
 func (p *parser) text(b []byte) error {
 	if p.kind == lineName {
 		b = p.readName(b)
 	}
-	if len(b) == 0 || p.kind == lineSkip || p.kind == lineName {
+	if len(b) == 0 || p.kind == lineName || !p.wants(p.kind) {
 		return nil
 	}
 	if !p.started {
 		p.started = true
-		if b[0] == ' ' {
+		if b[0] == ' ' && p.kind != lineComment {
 			b = b[1:]
 		}
 	}
-	if p.tooBig && p.kind != lineID && p.kind != lineRetry {
-		return nil
-	}
-	if p.room() < len(b) {
+	if !p.fits(p.kind, len(p.value)+len(b)) {
+		p.kind, p.value = lineSkip, p.value[:0]
 		return p.overflow()
 	}
-	buf := p.buffer()
-	*buf = append(*buf, b...)
-	return nil
-}
-
-// room is what the limit leaves for the line being read. An id has the limit to
-// itself: behind data that just fits it must not be what is lost, or a reader
-// would come back to the event for ever.
-func (p *parser) room() int {
-	if p.kind == lineID || p.kind == lineRetry {
-		return p.max - len(p.value)
+	switch p.kind {
+	case lineData:
+		p.own()
+		p.grow()
+		p.data = append(p.data, b...)
+	case lineComment:
+		p.value = append(p.value, b[:min(len(b), p.max-len(p.value))]...)
+	default:
+		p.value = append(p.value, b...)
 	}
-	return p.max - len(p.data) - len(p.typ) - len(p.topic)
+	return nil
 }
 
 // readName collects the field's name and returns what follows its colon.
 func (p *parser) readName(b []byte) []byte {
 	for i, c := range b {
 		if c == ':' {
-			p.startValue()
+			p.kind = p.kindOf(p.name[:p.nameLen])
 			return b[i+1:]
 		}
 		p.name[p.nameLen] = c
@@ -169,82 +190,150 @@ func (p *parser) readName(b []byte) []byte {
 	return nil
 }
 
-// startValue decides by the name what the line is. A colon at its start makes
-// it a comment.
-func (p *parser) startValue() {
-	switch string(p.name[:p.nameLen]) {
-	case "data":
-		p.kind = lineData
-	case "event":
-		p.kind = lineType
-		p.typ = p.typ[:0]
-	case "id":
-		p.kind = lineID
-	case "retry":
-		p.kind = lineRetry
-	case "topic":
-		p.kind = lineTopic
-		p.topic = p.topic[:0]
-	default:
-		p.kind = lineSkip
-	}
-}
-
-func (p *parser) buffer() *[]byte {
-	switch p.kind {
-	case lineData:
-		return &p.data
-	case lineType:
-		return &p.typ
-	case lineTopic:
-		return &p.topic
-	default:
-		return &p.value
-	}
-}
-
-// endLine processes the field that a line held ("process the field").
+// endLine ends a line that came in pieces.
 func (p *parser) endLine() error {
+	defer p.resetLine()
 	if p.kind == lineName { // no colon: the whole line is the name
-		p.startValue()
+		p.kind = p.kindOf(p.name[:p.nameLen])
 	}
-	var err error
-	switch p.kind {
-	case lineData:
-		if !p.tooBig {
-			if p.data = append(p.data, '\n'); len(p.data)-1 > p.max {
-				err = p.overflow()
-			}
-		}
-	case lineID:
-		if bytes.IndexByte(p.value, 0) < 0 {
-			p.id, p.newID = append(p.id[:0], p.value...), true
-		}
-	case lineRetry:
-		if d, ok := parseRetry(p.value); ok {
-			p.retry, p.hasRetry = d, true
-		}
+	if p.kind != lineData || !p.wants(lineData) {
+		return p.field(p.kind, p.value)
 	}
-	p.resetLine()
-	return err
+	if !p.fits(lineData, 0) {
+		return p.overflow()
+	}
+	p.data = append(p.data, '\n')
+	return nil
 }
 
 func (p *parser) resetLine() {
 	p.kind, p.nameLen, p.started, p.value = lineName, 0, false, reuse(p.value)
 }
 
+// kindOf says what a line is by its field's name. A colon at its start makes it
+// a comment.
+func (p *parser) kindOf(name []byte) lineKind {
+	switch string(name) {
+	case "data":
+		return lineData
+	case "event":
+		return lineType
+	case "id":
+		return lineID
+	case "retry":
+		return lineRetry
+	case "topic":
+		return lineTopic
+	case "":
+		if p.comment != nil {
+			return lineComment
+		}
+	}
+	return lineSkip
+}
+
+// field takes a field with its whole value ("process the field").
+func (p *parser) field(kind lineKind, value []byte) error {
+	switch {
+	case !p.wants(kind):
+		return nil
+	case !p.fits(kind, len(value)):
+		return p.overflow()
+	}
+	switch kind {
+	case lineData:
+		p.appendData(value)
+	case lineType:
+		p.typ = append(p.typ[:0], value...)
+	case lineTopic:
+		p.topic = append(p.topic[:0], value...)
+	case lineID:
+		if bytes.IndexByte(value, 0) < 0 {
+			p.id, p.newID = append(p.id[:0], value...), true
+		}
+	case lineRetry:
+		if d, ok := parseRetry(value); ok {
+			p.retry, p.hasRetry = d, true
+		}
+	case lineComment:
+		p.comment(string(decodeUTF8(value[:min(len(value), p.max)])))
+	}
+	return nil
+}
+
+// wants reports whether such a line matters; of an event that is too large only
+// its id does.
+func (p *parser) wants(kind lineKind) bool {
+	switch kind {
+	case lineData, lineType, lineTopic:
+		return !p.tooBig
+	default:
+		return kind != lineSkip
+	}
+}
+
+// fits reports whether the limit leaves room for n bytes more. An id has the
+// limit to itself: behind data that just fits it must not be what is lost, or a
+// reader would come back to the event for ever.
+func (p *parser) fits(kind lineKind, n int) bool {
+	switch kind {
+	case lineData:
+		return p.dataLen()+len(p.typ)+len(p.topic)+n <= p.max
+	case lineType:
+		return n == 0 || max(p.dataLen()-1, 0)+len(p.topic)+n <= p.max
+	case lineTopic:
+		return n == 0 || max(p.dataLen()-1, 0)+len(p.typ)+n <= p.max
+	case lineComment:
+		return true // it is cut
+	default:
+		return n <= p.max
+	}
+}
+
 // overflow gives up the event but not the stream: an id line that follows is
 // still taken, so that a reader can get past the event for good.
 func (p *parser) overflow() error {
-	if p.kind == lineID || p.kind == lineRetry {
-		p.kind, p.value = lineSkip, p.value[:0]
-	}
 	if p.tooBig {
 		return nil
 	}
 	p.tooBig = true
-	p.data, p.typ, p.topic = nil, p.typ[:0], p.topic[:0]
+	p.line, p.data, p.typ, p.topic = nil, nil, p.typ[:0], p.topic[:0]
 	return fmt.Errorf("%w: limit %d bytes", ErrEventTooLarge, p.max)
+}
+
+// appendData takes a whole line of data. The first is left where it is, as most
+// events have one and end before the chunk does: their data is then copied once.
+func (p *parser) appendData(value []byte) {
+	if p.line == nil && len(p.data) == 0 {
+		p.line = value
+		return
+	}
+	p.own()
+	p.data = append(append(p.data, value...), '\n')
+}
+
+// own copies what lies in the fed chunk, because the chunk's memory is not ours.
+func (p *parser) own() {
+	if p.line != nil {
+		p.grow()
+		p.data = append(append(p.data, p.line...), '\n')
+		p.line = nil
+	}
+}
+
+// grow makes room for an event like the last one that gave its memory away.
+func (p *parser) grow() {
+	if cap(p.data) == 0 {
+		p.data = make([]byte, 0, p.lastSize)
+	}
+}
+
+// dataLen counts the data's bytes, with the LF of each line that has ended.
+func (p *parser) dataLen() int {
+	if p.line != nil {
+		return len(p.line) + 1
+	}
+	return len(p.data)
 }
 
 // dispatch ends a block ("dispatch the event") and reports whether there is an
@@ -252,12 +341,27 @@ func (p *parser) overflow() error {
 func (p *parser) dispatch() bool {
 	if p.newID { // else a long one would be looked at again at every blank line
 		if id := decodeUTF8(p.id); string(id) != p.lastID {
-			p.lastID = string(id)
+			p.lastID = p.idString(id)
 		}
 	}
-	p.newID = false
+	p.hasID, p.newID = p.newID, false
 	p.pending = true
-	return len(p.data) > 0
+	return p.dataLen() > 0
+}
+
+// idString makes a string of id. Ids of one stream are short and alike, and
+// share their memory by the dozen: one allocation less for each event.
+func (p *parser) idString(id []byte) string {
+	if len(id) > 64 {
+		return string(id)
+	}
+	if p.ids.Cap()-p.ids.Len() < len(id) {
+		p.ids.Reset()
+		p.ids.Grow(16 * len(id))
+	}
+	start := p.ids.Len()
+	p.ids.Write(id)
+	return p.ids.String()[start:]
 }
 
 // clear empties the buffers of the block that dispatch ended. It waits for the
@@ -266,7 +370,7 @@ func (p *parser) clear() {
 	if !p.pending {
 		return
 	}
-	p.pending, p.tooBig = false, false
+	p.pending, p.tooBig, p.line = false, false, nil
 	p.data, p.typ, p.topic = reuse(p.data), reuse(p.typ), reuse(p.topic)
 }
 
@@ -279,7 +383,7 @@ func reuse(b []byte) []byte {
 	return b[:0]
 }
 
-// message sets m to the event just dispatched. Its Data is a copy.
+// message sets m to the event just dispatched. Its Data is the caller's.
 func (p *parser) message(m *Message) {
 	if typ := decodeUTF8(p.typ); string(typ) != p.lastType {
 		p.lastType = string(typ)
@@ -287,14 +391,28 @@ func (p *parser) message(m *Message) {
 	if topic := decodeUTF8(p.topic); string(topic) != p.lastTopic {
 		p.lastTopic = string(topic)
 	}
-	text := p.data[:len(p.data)-1]
-	data := decodeUTF8(text)
-	if len(data) == 0 {
-		data = []byte{}
-	} else if &data[0] == &text[0] {
-		data = append(make([]byte, 0, len(text)), text...)
+	*m = Message{Topic: p.lastTopic, ID: p.lastID, Type: p.lastType, Data: p.takeData()}
+}
+
+// takeData returns the event's data in memory of its own: the buffer itself
+// where that is worth more than a copy and wastes little.
+func (p *parser) takeData() []byte {
+	text := p.line
+	if text == nil {
+		text = p.data[:len(p.data)-1]
 	}
-	*m = Message{Topic: p.lastTopic, ID: p.lastID, Type: p.lastType, Data: data}
+	data := decodeUTF8(text)
+	switch {
+	case len(data) == 0:
+		return []byte{}
+	case &data[0] != &text[0]:
+		return data // decoded into new memory
+	case p.line == nil && len(text) >= 4<<10 && cap(p.data) <= len(text)+len(text)/4:
+		p.lastSize = len(p.data) + len(p.data)/16
+		p.data = nil
+		return data[:len(data):len(data)]
+	}
+	return append(make([]byte, 0, len(text)), text...)
 }
 
 // parseRetry accepts ASCII digits only. A number too large for a Duration is
