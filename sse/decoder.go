@@ -17,9 +17,10 @@ type Decoder struct {
 	r    io.Reader
 	p    parser
 	buf  []byte
-	rest []byte // of buf, not yet parsed
-	full bool   // the last read filled buf
-	err  error  // of r, reported when rest is used up
+	n    int   // bytes in buf
+	next int   // of them, to be parsed
+	full bool  // the last read filled buf
+	err  error // of r, reported when buf is used up
 }
 
 // NewDecoder returns a Decoder for the event stream r, with a size limit of
@@ -36,8 +37,8 @@ func NewDecoder(r io.Reader) *Decoder {
 // goes on behind that event.
 func (d *Decoder) Decode(m *Message) error {
 	for {
-		n, dispatched, err := d.p.feed(d.rest)
-		d.rest = d.rest[n:]
+		next, dispatched, err := d.p.feed(d.buf[:d.n], d.next)
+		d.next = next
 		if err != nil {
 			return err
 		}
@@ -60,7 +61,8 @@ func (d *Decoder) fill() error {
 			d.buf = make([]byte, max(minReadBuffer, 2*len(d.buf)))
 		}
 		n, err := d.r.Read(d.buf)
-		d.rest, d.err, d.full = d.buf[:n], err, n == len(d.buf)
+		d.n, d.next, d.err, d.full = n, 0, err, n == len(d.buf)
+		d.p.chunk()
 		if n > 0 {
 			return nil
 		}

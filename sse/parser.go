@@ -35,6 +35,7 @@ type parser struct {
 	max     int               // limit for the bytes kept for one event
 	comment func(text string) // nil: comments are skipped
 
+	lf, cr  int // where the chunk's next ones are, if they are not behind
 	bom     int // bytes of a leading byte order mark seen; -1 once past it
 	skipLF  bool
 	kind    lineKind
@@ -44,7 +45,8 @@ type parser struct {
 
 	value   []byte // of a line that came in pieces; data goes to data at once
 	line    []byte // the event's only data line so far, still in the fed chunk
-	data    []byte // data buffer; each line is followed by LF
+	data    []byte // data buffer, or nothing while there is line
+	lines   int    // of data
 	typ     []byte // event type buffer
 	topic   []byte
 	id      []byte // last event ID buffer
@@ -57,21 +59,26 @@ type parser struct {
 	lastType  string // kept to save an allocation when the next is the same
 	lastTopic string
 	ids       strings.Builder // memory that the next ids share
-	lastSize  int             // room that the last data needed which was given away
+	lastSize  int             // of the last event's data, if that was given away
 	retry     time.Duration
 	hasRetry  bool
 }
 
 var byteOrderMark = [3]byte{0xEF, 0xBB, 0xBF}
 
-// feed reads b up to the end of the next block and says how much it used, and
-// whether that block is an event to dispatch, which message then returns. An
-// oversize event is reported when it crosses the limit; the calls that follow
-// skip the rest of it.
-func (p *parser) feed(b []byte) (n int, dispatched bool, err error) {
+// chunk begins a new chunk, which the calls of feed that follow go through.
+func (p *parser) chunk() {
+	p.lf, p.cr = -1, -1
+}
+
+// feed reads the chunk b from n up to the end of the next block. It returns how
+// far it came, and whether that block is an event to dispatch, which message
+// then returns. An oversize event is reported when it crosses the limit; the
+// calls that follow skip the rest of it.
+func (p *parser) feed(b []byte, n int) (next int, dispatched bool, err error) {
 	p.clear()
 	if p.bom >= 0 {
-		n = p.stripBOM(b)
+		n += p.stripBOM(b[n:])
 	}
 	for n < len(b) {
 		if p.skipLF {
@@ -81,15 +88,15 @@ func (p *parser) feed(b []byte) (n int, dispatched bool, err error) {
 				continue
 			}
 		}
-		eol := indexEOL(b[n:])
-		if eol < 0 {
+		end := p.eol(b, n)
+		if end == len(b) {
 			err = p.text(b[n:])
-			n = len(b)
+			n = end
 			break
 		}
-		line := b[n : n+eol]
-		p.skipLF = b[n+eol] == '\r'
-		n += eol + 1
+		line := b[n:end]
+		p.skipLF = b[end] == '\r'
+		n = end + 1
 		if p.kind != lineName || p.nameLen > 0 {
 			if err = p.text(line); err == nil {
 				err = p.endLine()
@@ -109,6 +116,26 @@ func (p *parser) feed(b []byte) (n int, dispatched bool, err error) {
 	}
 	p.own()
 	return n, false, err
+}
+
+// eol returns where the line that b[n:] begins with ends, len(b) if it does not.
+// LF and CR are looked for apart, each once in every stretch, as the search for
+// one byte is the fastest there is.
+func (p *parser) eol(b []byte, n int) int {
+	if p.lf < n {
+		p.lf = indexFrom(b, n, '\n')
+	}
+	if p.cr < n {
+		p.cr = indexFrom(b, n, '\r')
+	}
+	return min(p.lf, p.cr)
+}
+
+func indexFrom(b []byte, n int, c byte) int {
+	if i := bytes.IndexByte(b[n:], c); i >= 0 {
+		return n + i
+	}
+	return len(b)
 }
 
 // stripBOM consumes one byte order mark at the start of the stream. Should the
@@ -152,7 +179,7 @@ func (p *parser) text(b []byte) error {
 		return nil
 	}
 	if !p.started {
-		p.started = true
+		p.start()
 		if b[0] == ' ' && p.kind != lineComment {
 			b = b[1:]
 		}
@@ -163,8 +190,6 @@ func (p *parser) text(b []byte) error {
 	}
 	switch p.kind {
 	case lineData:
-		p.own()
-		p.grow()
 		p.data = append(p.data, b...)
 	case lineComment:
 		p.value = append(p.value, b[:min(len(b), p.max-len(p.value))]...)
@@ -172,6 +197,14 @@ func (p *parser) text(b []byte) error {
 		p.value = append(p.value, b...)
 	}
 	return nil
+}
+
+// start begins the value of a line that comes in pieces.
+func (p *parser) start() {
+	p.started = true
+	if p.kind == lineData {
+		p.beginData()
+	}
 }
 
 // readName collects the field's name and returns what follows its colon.
@@ -199,10 +232,12 @@ func (p *parser) endLine() error {
 	if p.kind != lineData || !p.wants(lineData) {
 		return p.field(p.kind, p.value)
 	}
+	if !p.started {
+		p.start()
+	}
 	if !p.fits(lineData, 0) {
 		return p.overflow()
 	}
-	p.data = append(p.data, '\n')
 	return nil
 }
 
@@ -234,10 +269,13 @@ func (p *parser) kindOf(name []byte) lineKind {
 
 // field takes a field with its whole value ("process the field").
 func (p *parser) field(kind lineKind, value []byte) error {
-	switch {
-	case !p.wants(kind):
+	if !p.wants(kind) {
 		return nil
-	case !p.fits(kind, len(value)):
+	}
+	if kind == lineData && p.lines > 0 {
+		p.beginData()
+	}
+	if !p.fits(kind, len(value)) {
 		return p.overflow()
 	}
 	switch kind {
@@ -278,11 +316,11 @@ func (p *parser) wants(kind lineKind) bool {
 func (p *parser) fits(kind lineKind, n int) bool {
 	switch kind {
 	case lineData:
-		return p.dataLen()+len(p.typ)+len(p.topic)+n <= p.max
+		return len(p.line)+len(p.data)+len(p.typ)+len(p.topic)+n <= p.max
 	case lineType:
-		return n == 0 || max(p.dataLen()-1, 0)+len(p.topic)+n <= p.max
+		return len(p.line)+len(p.data)+len(p.topic)+n <= p.max
 	case lineTopic:
-		return n == 0 || max(p.dataLen()-1, 0)+len(p.typ)+n <= p.max
+		return len(p.line)+len(p.data)+len(p.typ)+n <= p.max
 	case lineComment:
 		return true // it is cut
 	default:
@@ -297,43 +335,35 @@ func (p *parser) overflow() error {
 		return nil
 	}
 	p.tooBig = true
-	p.line, p.data, p.typ, p.topic = nil, nil, p.typ[:0], p.topic[:0]
+	p.line, p.lines, p.data, p.typ, p.topic = nil, 0, nil, p.typ[:0], p.topic[:0]
 	return fmt.Errorf("%w: limit %d bytes", ErrEventTooLarge, p.max)
 }
 
 // appendData takes a whole line of data. The first is left where it is, as most
 // events have one and end before the chunk does: their data is then copied once.
 func (p *parser) appendData(value []byte) {
-	if p.line == nil && len(p.data) == 0 {
-		p.line = value
+	if p.lines == 0 {
+		p.lines, p.line = 1, value
 		return
 	}
+	p.data = append(p.data, value...)
+}
+
+// beginData begins a line of data in data.
+func (p *parser) beginData() {
 	p.own()
-	p.data = append(append(p.data, value...), '\n')
-}
-
-// own copies what lies in the fed chunk, because the chunk's memory is not ours.
-func (p *parser) own() {
-	if p.line != nil {
-		p.grow()
-		p.data = append(append(p.data, p.line...), '\n')
-		p.line = nil
-	}
-}
-
-// grow makes room for an event like the last one that gave its memory away.
-func (p *parser) grow() {
-	if cap(p.data) == 0 {
+	if p.lines > 0 {
+		p.data = append(p.data, '\n')
+	} else if cap(p.data) == 0 && p.lastSize > 0 {
 		p.data = make([]byte, 0, p.lastSize)
 	}
+	p.lines++
 }
 
-// dataLen counts the data's bytes, with the LF of each line that has ended.
-func (p *parser) dataLen() int {
-	if p.line != nil {
-		return len(p.line) + 1
-	}
-	return len(p.data)
+// own copies what lies in the chunk, because the chunk's memory is not ours.
+func (p *parser) own() {
+	p.data = append(p.data, p.line...)
+	p.line = nil
 }
 
 // dispatch ends a block ("dispatch the event") and reports whether there is an
@@ -346,18 +376,18 @@ func (p *parser) dispatch() bool {
 	}
 	p.hasID, p.newID = p.newID, false
 	p.pending = true
-	return p.dataLen() > 0
+	return p.lines > 0
 }
 
 // idString makes a string of id. Ids of one stream are short and alike, and
-// share their memory by the dozen: one allocation less for each event.
+// share memory: one allocation for 64 of them, which who keeps one of them keeps.
 func (p *parser) idString(id []byte) string {
-	if len(id) > 64 {
+	if len(id) > 32 {
 		return string(id)
 	}
 	if p.ids.Cap()-p.ids.Len() < len(id) {
 		p.ids.Reset()
-		p.ids.Grow(16 * len(id))
+		p.ids.Grow(64 * len(id))
 	}
 	start := p.ids.Len()
 	p.ids.Write(id)
@@ -370,14 +400,16 @@ func (p *parser) clear() {
 	if !p.pending {
 		return
 	}
-	p.pending, p.tooBig, p.line = false, false, nil
+	p.pending, p.tooBig, p.line, p.lines = false, false, nil, 0
 	p.data, p.typ, p.topic = reuse(p.data), reuse(p.typ), reuse(p.topic)
 }
 
-// reuse empties b, or gives it up if it is so large that one event would be
-// paid for until the stream ends.
+// maxKept bounds what one large event can cost until the stream ends.
+const maxKept = 256 << 10
+
+// reuse empties b, or gives it up if it is too large to keep.
 func reuse(b []byte) []byte {
-	if cap(b) > 256<<10 {
+	if cap(b) > maxKept {
 		return nil
 	}
 	return b[:0]
@@ -385,34 +417,39 @@ func reuse(b []byte) []byte {
 
 // message sets m to the event just dispatched. Its Data is the caller's.
 func (p *parser) message(m *Message) {
-	if typ := decodeUTF8(p.typ); string(typ) != p.lastType {
-		p.lastType = string(typ)
+	// Most are what the last event had. Bytes that are no valid text are not.
+	if string(p.typ) != p.lastType {
+		p.lastType = string(decodeUTF8(p.typ))
 	}
-	if topic := decodeUTF8(p.topic); string(topic) != p.lastTopic {
-		p.lastTopic = string(topic)
+	if string(p.topic) != p.lastTopic {
+		p.lastTopic = string(decodeUTF8(p.topic))
 	}
 	*m = Message{Topic: p.lastTopic, ID: p.lastID, Type: p.lastType, Data: p.takeData()}
 }
 
-// takeData returns the event's data in memory of its own: the buffer itself
-// where that is worth more than a copy and wastes little.
+// takeData returns the event's data in memory of its own. It gives the buffer
+// itself away where that saves a large copy and wastes little; the next event,
+// which is often of that size, then gets one like it.
 func (p *parser) takeData() []byte {
 	text := p.line
 	if text == nil {
-		text = p.data[:len(p.data)-1]
+		text = p.data
 	}
 	data := decodeUTF8(text)
+	p.lastSize = 0
 	switch {
 	case len(data) == 0:
 		return []byte{}
 	case &data[0] != &text[0]:
 		return data // decoded into new memory
-	case p.line == nil && len(text) >= 4<<10 && cap(p.data) <= len(text)+len(text)/4:
-		p.lastSize = len(p.data) + len(p.data)/16
+	case p.line == nil && len(data) >= 4<<10 && cap(data) <= len(data)+len(data)/4:
+		if len(data) <= maxKept {
+			p.lastSize = len(data)
+		}
 		p.data = nil
 		return data[:len(data):len(data)]
 	}
-	return append(make([]byte, 0, len(text)), text...)
+	return append([]byte(nil), data...)
 }
 
 // parseRetry accepts ASCII digits only. A number too large for a Duration is
