@@ -151,12 +151,12 @@ func TestOptions(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if quick.idle != 7 || quick.pairs != 3 || quick.messages != 10_000 || quick.bareMessages != 1000 {
+	if quick.idle != 7 || quick.pairs != 3 || quick.rounds != 3 || quick.messages != 10_000 || quick.bareMessages != 1000 {
 		t.Errorf("-quick gave %+v", quick)
 	}
 	for _, args := range []string{
 		"-size 9", "-size 9999999", "-messages 0", "-messages 1000000000", "-bare-messages -1",
-		"-conns -1", "-idle -1", "-pairs 0", "surplus", "-unknown",
+		"-conns -1", "-idle -1", "-pairs 0", "-rounds 0", "surplus", "-unknown",
 	} {
 		if _, err := parseOptions(strings.Fields(args), io.Discard); err == nil {
 			t.Errorf("%s: no error", args)

@@ -1,10 +1,8 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
-	"os"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -13,10 +11,7 @@ import (
 
 // report is the result of a run.
 type report struct {
-	Machine machine   `json:"machine"`
-	Commit  string    `json:"commit"`
-	Command string    `json:"command"`
-	Started time.Time `json:"started"`
+	origin
 	Bursts  []burst   `json:"bursts,omitempty"`
 	Idles   []idle    `json:"idle,omitempty"`
 	Summary []summary `json:"summary,omitempty"`
@@ -28,10 +23,6 @@ type summary struct {
 	Ours   float64 `json:"ours"`
 	Bare   float64 `json:"bare"`
 	Ratio  float64 `json:"ratio"` // ours/bare
-}
-
-func newReport() *report {
-	return &report{Machine: thisMachine(), Commit: commit(), Started: time.Now().UTC().Truncate(time.Second)}
 }
 
 // clean reports whether every burst was.
@@ -81,18 +72,9 @@ func median(values []float64) float64 {
 	return values[middle]
 }
 
-func (r *report) writeJSON(file string) error {
-	text, err := json.MarshalIndent(r, "", "\t")
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(file, append(text, '\n'), 0o644)
-}
-
 // writeTable writes what a person reads.
 func (r *report) writeTable(w io.Writer) {
-	m := r.Machine
-	fmt.Fprintf(w, "\n%s, %d cores, %s, %s, commit %s\n%s\n", m.CPU, m.Cores, m.Kernel, m.Go, r.Commit, r.Command)
+	r.writeOrigin(w)
 	if len(r.Bursts) > 0 {
 		r.writeBursts(w)
 	}

@@ -44,12 +44,12 @@ type idle struct {
 
 // run measures everything and tells progress of each step.
 func run(ctx context.Context, opts options, progress io.Writer) (*report, error) {
-	stop, err := profileLoad(opts.profileDir)
+	stop, err := startProfileIn(opts.profileDir, "load.prof")
 	if err != nil {
 		return nil, err
 	}
 	defer stop()
-	rep := newReport()
+	rep := &report{origin: newOrigin()}
 	for pair := 1; pair <= opts.pairs; pair++ {
 		for _, server := range serverNames {
 			if err := rep.measure(ctx, opts, server, pair, progress); err != nil {
@@ -204,16 +204,13 @@ func runIdle(ctx context.Context, opts options, server string, pair int) (idle, 
 	return i, nil
 }
 
-// profileLoad profiles this process until the returned function is called.
-func profileLoad(dir string) (stop func(), err error) {
+// startProfileIn profiles this process into a file of dir until the returned
+// function is called. It does nothing if there is no dir.
+func startProfileIn(dir, file string) (stop func(), err error) {
 	if dir == "" {
 		return func() {}, nil
 	}
-	return startProfile(filepath.Join(dir, "load.prof"))
-}
-
-func startProfile(file string) (stop func(), err error) {
-	f, err := os.Create(file)
+	f, err := os.Create(filepath.Join(dir, file))
 	if err != nil {
 		return nil, err
 	}

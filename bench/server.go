@@ -7,7 +7,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"path/filepath"
 	"runtime"
 	"runtime/debug"
 	"time"
@@ -32,13 +31,11 @@ func serve(opts options, commands io.Reader, answers io.Writer) error {
 	if newPeer == nil {
 		return fmt.Errorf("no server is called %q", opts.serve)
 	}
-	if opts.profileDir != "" {
-		stop, err := startProfile(filepath.Join(opts.profileDir, opts.serve+".prof"))
-		if err != nil {
-			return err
-		}
-		defer stop()
+	stop, err := startProfileIn(opts.profileDir, opts.serve+".prof")
+	if err != nil {
+		return err
 	}
+	defer stop()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
