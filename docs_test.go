@@ -48,6 +48,7 @@ import (
 	"fmt"
 	"log"
 	"net/http"
+	"strings"
 	"text/template"
 	"time"
 
@@ -60,6 +61,7 @@ var (
 	_ = errors.New
 	_ = fmt.Sprint
 	_ = log.Print
+	_ strings.Reader
 	_ time.Time
 	_ template.Template
 	_ client.Options
@@ -75,6 +77,13 @@ type user struct {
 func (user) MayRead([]string) bool            { return true }
 func session(*http.Request) (u user, err error) { return u, err }
 func readPrices() (prices []int)               { return prices }
+
+type Chunk struct{}
+
+func (Chunk) Text() string { return "" }
+func token() string        { return "" }
+
+var url, prompt string
 
 func part(w http.ResponseWriter, r *http.Request, ctx context.Context, server *http.Server, page *template.Template, lines chan string) {
 	{ hub := ssehub.New(nil); _ = hub; {

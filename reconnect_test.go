@@ -2,12 +2,15 @@ package ssehub_test
 
 import (
 	"context"
+	"io"
+	"log"
 	"math"
 	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -15,6 +18,7 @@ import (
 	"github.com/ssehub-go/ssehub"
 	"github.com/ssehub-go/ssehub/client"
 	"github.com/ssehub-go/ssehub/sse"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
@@ -129,4 +133,62 @@ func TestClientCutWindowTooSmall(t *testing.T) {
 		next++
 	}
 	require.Empty(t, told, "gaps in which nothing was lost")
+}
+
+// The client reads the hub over every transport that it will meet, through cuts
+// of all connections: everything once, in order. Over HTTP/2 all streams share
+// one connection.
+func TestClientOverTransports(t *testing.T) {
+	const events, subs = 300, 8 // browsers could not have eight over HTTP/1.1
+	for name, start := range map[string]func(*httptest.Server){
+		"HTTP/1.1": (*httptest.Server).Start,
+		"TLS":      (*httptest.Server).StartTLS,
+		"HTTP/2":   func(s *httptest.Server) { s.EnableHTTP2 = true; s.StartTLS() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			hub := ssehub.New(nil)
+			var protos sync.Map
+			server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				protos.Store(r.Proto, true)
+				hub.Handler("n").ServeHTTP(w, r)
+			}))
+			server.Config.ErrorLog = log.New(io.Discard, "", 0) // of handshakes that are cut
+			start(server)
+			defer server.Close()
+			defer hub.Close()
+
+			var readers sync.WaitGroup
+			reached := make(chan int, subs*events)
+			for range subs {
+				sub := client.Subscribe(t.Context(), server.URL, &client.Options{
+					HTTPClient:  server.Client(),
+					LastEventID: hub.Position().String(),
+					Backoff:     client.Backoff{Base: time.Millisecond, Min: time.Millisecond, Max: 5 * time.Millisecond},
+				})
+				readers.Go(func() {
+					want := 1
+					for n, err := range sse.JSON[int](sub.All()) {
+						if !assert.NoError(t, err) || !assert.Equal(t, want, n) || n == events {
+							break
+						}
+						reached <- n
+						want++
+					}
+					assert.Zero(t, sub.Gaps())
+				})
+			}
+			for n := 1; n <= events; n++ {
+				publish(t, hub, "n", strconv.Itoa(n))
+				if n%100 == 50 {
+					for <-reached < n-10 { // somebody is on the way
+					}
+					server.CloseClientConnections()
+				}
+			}
+			readers.Wait()
+			var seen []any
+			protos.Range(func(proto, _ any) bool { seen = append(seen, proto); return true })
+			require.Equal(t, []any{map[bool]string{true: "HTTP/2.0", false: "HTTP/1.1"}[name == "HTTP/2"]}, seen)
+		})
+	}
 }

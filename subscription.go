@@ -3,6 +3,7 @@ package ssehub
 import (
 	"context"
 	"errors"
+	"iter"
 	"math"
 	"sync"
 
@@ -49,6 +50,24 @@ func (h *Hub) Resume(ctx context.Context, lastEventID string, topics ...string) 
 	s := &Subscription{events: make(chan sse.Message), stop: stop}
 	go s.run(ctx, r) // one of the hub's tasks until it ends
 	return s, nil
+}
+
+// All returns the messages as a sequence for one loop, which ends with Err if
+// that is an error. Leaving the loop closes the Subscription.
+//
+//	for quote, err := range sse.JSON[Quote](sub.All()) {
+func (s *Subscription) All() iter.Seq2[sse.Message, error] {
+	return func(yield func(sse.Message, error) bool) {
+		defer s.Close()
+		for m := range s.events {
+			if !yield(m, nil) {
+				return
+			}
+		}
+		if err := s.Err(); err != nil {
+			yield(sse.Message{}, err)
+		}
+	}
 }
 
 // Events returns the channel of messages, which is closed when the

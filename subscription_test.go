@@ -6,6 +6,7 @@ import (
 	"testing/synctest"
 
 	"github.com/ssehub-go/ssehub"
+	"github.com/ssehub-go/ssehub/sse"
 	"github.com/stretchr/testify/require"
 )
 
@@ -38,6 +39,29 @@ func TestSubscriptionEnds(t *testing.T) {
 			require.NoError(t, sub.Err())
 		}
 		require.Zero(t, hub.Stats().Subscribers)
+	}
+}
+
+// All ends with the error, and closes what is left early.
+func TestSubscriptionAll(t *testing.T) {
+	hub := newHub(t, nil)
+	sub, err := hub.Subscribe(t.Context(), "n")
+	require.NoError(t, err)
+	publishNumbers(t, hub, "n", 1, 2)
+	for n, err := range sse.JSON[int](sub.All()) {
+		require.NoError(t, err)
+		require.Equal(t, 1, n)
+		break
+	}
+	_, ok := <-sub.Events()
+	require.False(t, ok)
+	require.NoError(t, sub.Err())
+
+	sub, err = hub.Subscribe(t.Context(), "n")
+	require.NoError(t, err)
+	require.NoError(t, hub.Close())
+	for _, err := range sub.All() {
+		require.ErrorIs(t, err, ssehub.ErrClosed)
 	}
 }
 

@@ -3,8 +3,8 @@ package client
 import (
 	"context"
 	"errors"
+	"iter"
 	"net/http"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -23,29 +23,38 @@ type Subscription struct {
 	gaps   atomic.Uint64
 
 	// Used by the run goroutine alone.
-	lastID   string
 	idle     time.Duration // the limit for a silent connection
 	base     time.Duration // of the back-off: the server's retry:, once known
 	failures int           // in a row
+	fromHub  bool          // the connection's stream began like a hub's
+	newest   position      // of what the hub has sent, to know what comes twice
 
-	mu  sync.Mutex
-	err error // why it ended
+	mu     sync.Mutex // guards the rest, and is not held while callbacks run
+	lastID string     // written by the run goroutine alone
+	state  State
+	again  context.CancelCauseFunc // ends the attempt and the wait behind it
+	began  time.Time               // the attempt
+	wished bool                    // the attempt is Reconnect's
+	over   bool                    // nothing is left of the attempt but the wait behind it
+	err    error                   // why it ended
 }
 
 var (
 	// errEnded is the server's way to say that there will be no more events.
-	errEnded = errors.New("client: status 204")
+	errEnded = errors.New("client: ended by the server")
 	// errByClose is the cause of a context that Close has cancelled.
 	errByClose = errors.New("client: closed")
+	// errAgain is the cause of a context that Reconnect has cancelled.
+	errAgain = errors.New("client: reconnect")
 )
 
 // Subscribe starts to read the event stream at url and returns at once; it
 // connects in the background, and again whenever the connection ends. It ends
-// with ctx, by Close, on status 204, which is not an error, and with a
-// [*sse.ResponseError] on an answer that will not get better: a type other than
-// text/event-stream, or a status below 500 but for 408, 425 and 429. A nil opts
-// means the defaults, with which losses show in Gaps alone. The caller must
-// receive from Events until it is closed, or call Close or end ctx.
+// with ctx, by Close, on status 204 and Options.Sentinel, which are no errors,
+// and with a [*sse.ResponseError] on an answer that will not get better: a type
+// other than text/event-stream, or a status below 500 but for 408, 425 and 429.
+// A nil opts means the defaults, with which losses show in Gaps alone. The
+// caller must receive from Events until it is closed, or call Close or end ctx.
 func Subscribe(ctx context.Context, url string, opts *Options) *Subscription {
 	s := &Subscription{url: url, events: make(chan sse.Message)}
 	if opts != nil {
@@ -72,9 +81,27 @@ func (s *Subscription) Events() <-chan sse.Message {
 	return s.events
 }
 
-// Err returns why the Subscription ended: nil while it runs, after Close and
-// after status 204, else what Subscribe says, the error of OnRetry, or the cause
-// of the context's end.
+// All returns the stream's messages as a sequence for one loop, which ends with
+// Err if that is an error. Leaving the loop closes the Subscription.
+//
+//	for quote, err := range sse.JSON[Quote](sub.All()) {
+func (s *Subscription) All() iter.Seq2[sse.Message, error] {
+	return func(yield func(sse.Message, error) bool) {
+		defer s.Close()
+		for m := range s.events {
+			if !yield(m, nil) {
+				return
+			}
+		}
+		if err := s.Err(); err != nil {
+			yield(sse.Message{}, err)
+		}
+	}
+}
+
+// Err returns why the Subscription ended: nil while it runs, after Close, after
+// status 204 and after the sentinel, else what Subscribe says, the error of
+// OnRetry, or the cause of the context's end.
 func (s *Subscription) Err() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -87,103 +114,38 @@ func (s *Subscription) Gaps() uint64 {
 	return s.gaps.Load()
 }
 
+// LastEventID returns the id that the next connection will go on behind: that
+// of the message received last, unless the stream has changed it since.
+func (s *Subscription) LastEventID() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.lastID
+}
+
+// State returns what the Subscription is doing.
+func (s *Subscription) State() State {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.state
+}
+
+// Reconnect ends the connection, or the wait for the next one, and connects
+// anew at once, with the back-off at its start: the network is another one, or
+// a user is tired of waiting. It may be called at any rate: it does nothing for
+// a second after the connect that it has caused before, or while a request that
+// is younger than that waits for its answer.
+func (s *Subscription) Reconnect() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	asking := s.state == StateConnecting && !s.over
+	if s.again == nil || (s.wished || asking) && time.Since(s.began) < time.Second {
+		return
+	}
+	s.again(errAgain)
+}
+
 // Close ends the Subscription; Events is closed soon after. It may be called
 // any number of times and from anywhere.
 func (s *Subscription) Close() {
 	s.stop(errByClose)
-}
-
-func (s *Subscription) run(ctx context.Context) {
-	defer close(s.events)
-	defer s.stop(nil)
-	err := s.keepReading(ctx)
-	if ctx.Err() != nil {
-		err = context.Cause(ctx)
-	}
-	if errors.Is(err, errByClose) || errors.Is(err, errEnded) {
-		err = nil
-	}
-	s.mu.Lock()
-	s.err = err
-	s.mu.Unlock()
-}
-
-// keepReading connects again and again and returns what cannot be retried.
-func (s *Subscription) keepReading(ctx context.Context) error {
-	for {
-		lasted, err := s.connect(ctx)
-		if ctx.Err() != nil || errors.Is(err, errEnded) || isPermanent(err) {
-			return err
-		}
-		if lasted >= stableAfter {
-			s.failures = 0
-		}
-		s.failures++
-		wait := s.wait(err)
-		if s.opts.OnRetry != nil {
-			if err := s.opts.OnRetry(err, wait); err != nil {
-				return err
-			}
-		}
-		if err := sleep(ctx, wait); err != nil {
-			return err
-		}
-	}
-}
-
-func (s *Subscription) wait(err error) time.Duration {
-	b := s.opts.Backoff
-	if s.base > 0 {
-		b.Base = s.base
-	}
-	wait := b.wait(s.failures)
-	var res *sse.ResponseError
-	if errors.As(err, &res) {
-		wait = max(wait, b.clamp(retryAfter(res.Header.Get("Retry-After"))))
-	}
-	return wait
-}
-
-// retryAfter reads both forms of the header; what is neither counts as none.
-func retryAfter(value string) time.Duration {
-	if seconds, err := strconv.ParseUint(value, 10, 31); err == nil {
-		return time.Duration(seconds) * time.Second
-	}
-	if at, err := http.ParseTime(value); err == nil {
-		return time.Until(at)
-	}
-	return 0
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-// permanentError marks a failure that would be the same at the next attempt.
-type permanentError struct{ error }
-
-func (e permanentError) Unwrap() error { return e.error }
-
-func isPermanent(err error) bool {
-	var permanent permanentError
-	var res *sse.ResponseError
-	switch {
-	case errors.As(err, &permanent):
-		return true
-	case !errors.As(err, &res):
-		return false // the network's
-	}
-	switch res.StatusCode {
-	case http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests:
-		return false
-	default:
-		return res.StatusCode < 500
-	}
 }

@@ -11,8 +11,22 @@
 //	}
 //	err := sub.Err()
 //
-// It works with any server that speaks Server-Sent Events. To a hub of ssehub
-// it listens more closely: a loss that the hub tells of reaches
-// [Options.OnGap], and the heartbeat that the hub promises makes a dead
-// connection known.
+// It works with any server that speaks Server-Sent Events: the request may be a
+// POST with a body and a fresh token ([Options.NewRequest]), a sentinel such as
+// [DONE] may end the stream, and sse.JSON decodes what [Subscription.All]
+// yields.
+//
+// To a hub of ssehub it listens more closely: a loss that the hub tells of
+// reaches [Options.OnGap], the heartbeat that the hub promises makes a dead
+// connection known, and an event that comes twice is delivered once.
+//
+// # What a server may do to it
+//
+// Its memory is one event of [Options.MaxEventSize] and some buffers, whatever
+// comes: a larger event is skipped and told, after decompression, and comments
+// cost nothing. No answer, retry: or Retry-After makes it spin, overflow or wait
+// for longer than Backoff.Max; an id that no header can carry is given up and
+// told. Ids and secrets of a request do not follow a redirect to another origin.
+// A connection must last for ten seconds to count as proof that the server is
+// well, so that a fleet of clients does not storm one that is not.
 package client

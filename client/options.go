@@ -10,18 +10,20 @@ import (
 
 // Options configures a Subscription. The zero value of each field means its
 // default. Functions are called one at a time by the Subscription's own
-// goroutine, and may call its methods.
+// goroutine, and may call its methods. A panic of theirs is not recovered.
 type Options struct {
 	// HTTPClient does the requests. Its Timeout is not used, as it would end
-	// every stream. A redirect to another origin gets no Last-Event-ID; headers
-	// of NewRequest other than Authorization and Cookie do follow it, unless its
-	// CheckRedirect objects. The default is http.DefaultClient.
+	// every stream. A redirect to another origin is followed without
+	// Last-Event-ID, Authorization and all that NewRequest has set but the
+	// content type and a few others that hold no secret; CheckRedirect may add
+	// headers again, or object. The default is http.DefaultClient.
 	HTTPClient *http.Client
 
 	// NewRequest makes the request of each attempt anew: with a fresh token,
 	// or with a method and a body. Accept, Cache-Control and Last-Event-ID are
 	// added to what it returns. Its error is retried like a failed connection.
-	// The default is a GET of the URL.
+	// It is called again for a redirect that wants a body again that the request
+	// cannot repeat. The default is a GET of the URL.
 	NewRequest func(ctx context.Context) (*http.Request, error)
 
 	// LastEventID is the id of the event to go on behind, from an earlier run.
@@ -40,11 +42,31 @@ type Options struct {
 	// told to OnGap. The default is 1 MiB.
 	MaxEventSize int
 
-	// OnRetry sees every failure that is going to be retried after wait,
-	// io.EOF for a stream that the server ended. An error that it returns ends
-	// the Subscription and becomes its Err. Errors of net/http hold the URL: put
-	// no secret there, or none of this into a log.
+	// OnRetry sees every failure, io.EOF for a stream that the server ended, and
+	// how long the client will wait before it tries again; zero means that it
+	// will not. An error that OnRetry returns ends the Subscription and becomes
+	// its Err, but for ErrRetry, which makes it try again whatever the failure.
+	// Errors of net/http hold the URL: put no secret there, or none of this into
+	// a log.
 	OnRetry func(err error, wait time.Duration) error
+
+	// OnState sees every change of State.
+	OnState func(State)
+
+	// OnComment sees the text of every comment, as sse.Decoder.SetCommentFunc
+	// has it. Heartbeats are empty ones.
+	OnComment func(text string)
+
+	// OnLastEventID is told the id to go on behind, for LastEventID of a later
+	// run, whenever that has changed. The message that brought it has been
+	// received then, but perhaps not dealt with: who must not lose it in a crash
+	// saves Message.ID once it is done with the message instead.
+	OnLastEventID func(id string)
+
+	// Sentinel is the data of the message that ends the Subscription, without an
+	// error and without being delivered, such as the "[DONE]" of many language
+	// models. Empty means none.
+	Sentinel string
 
 	// OnGap is told of every loss, between the events before and behind it.
 	// Without it a loss shows in Subscription.Gaps alone, unless ControlEvents
