@@ -36,7 +36,8 @@
 //  2. Exactly once inside the window. A client that comes back with the id of
 //     the event it dispatched last gets what follows, all of it, once. Half an
 //     event, cut by a lost connection, was not dispatched and comes again.
-//     (TestClientCutWindowSufficient, TestResume, TestJoinDuringStorm)
+//     (TestClientCutWindowSufficient, TestResume, TestJoinDuringStorm,
+//     TestHistoryThenStream)
 //  3. No silent loss. Whatever a subscriber does not get it is told of, with an
 //     event of type ssehub.gap that holds a [sse.Gap]: the window had passed,
 //     the subscriber was too slow, the log began anew, or its id was unknown.

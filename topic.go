@@ -151,6 +151,25 @@ func (t *topic) after(cursor, until uint64) (v view, dropped uint64) {
 	}, dropped
 }
 
+// beforeNewest returns the position behind which the newest n events up to head
+// lie, as far as they are kept. Any goroutine may call it.
+func (t *topic) beforeNewest(n int, head uint64) uint64 {
+	segments := *t.segments.Load()
+	for i := len(segments) - 1; i >= 0; i-- {
+		entries := segments[i].final()
+		for j := len(entries) - 1; j >= 0; j-- {
+			if entries[j].seq > head {
+				continue
+			}
+			if n == 0 {
+				return entries[j].seq
+			}
+			n--
+		}
+	}
+	return t.dropped.Load()
+}
+
 // park has a reader woken at the next append, unless there is news behind its
 // cursor already. It arms before it looks, and append publishes before it looks
 // whether anybody has armed: one of the two sees the other.
