@@ -67,6 +67,7 @@ func (r *reader) hello(greet bool, verdict string, id Position) {
 	}
 	r.control = appendControl(r.control, sse.TypeHello, id, sse.Hello{
 		Conn:        uuid.NewString(),
+		Epoch:       r.hub.epoch,
 		Resumed:     verdict == sse.VerdictResumed,
 		Verdict:     verdict,
 		HeartbeatMs: max(0, r.hub.opts.Heartbeat.Milliseconds()),

@@ -27,7 +27,7 @@ func TestHelloComesFirst(t *testing.T) {
 		h := hello(t, rec.Messages())
 		require.Regexp(t, `^[0-9a-f-]{36}$`, h.Conn)
 		h.Conn = ""
-		require.Equal(t, sse.Hello{Verdict: sse.VerdictFresh, HeartbeatMs: 20_000}, h)
+		require.Equal(t, sse.Hello{Epoch: hub.Position().Epoch, Verdict: sse.VerdictFresh, HeartbeatMs: 20_000}, h)
 		require.Equal(t, hub.Position().String(), rec.Messages()[0].ID)
 		require.True(t, strings.HasPrefix(rec.Text(), "retry: 2000\nid: "), rec.Text())
 	})

@@ -53,8 +53,8 @@ func TestSubscriptionAll(t *testing.T) {
 		require.Equal(t, 1, n)
 		break
 	}
-	_, ok := <-sub.Events()
-	require.False(t, ok)
+	for range sub.Events() { // one may have been on its way
+	}
 	require.NoError(t, sub.Err())
 
 	sub, err = hub.Subscribe(t.Context(), "n")

@@ -18,8 +18,9 @@ func (b Backoff) withDefaults() Backoff {
 		b.Max = 30 * time.Second
 	}
 	if b.Min <= 0 {
-		b.Min = min(100*time.Millisecond, b.Max)
+		b.Min = 100 * time.Millisecond
 	}
+	b.Min = min(b.Min, b.Max)
 	if b.Jitter == nil {
 		b.Jitter = func(d time.Duration) time.Duration { return rand.N(max(d, 1)) }
 	}
@@ -29,7 +30,7 @@ func (b Backoff) withDefaults() Backoff {
 // wait returns the time before attempt number failures of a row, the first
 // being 1.
 func (b Backoff) wait(failures int) time.Duration {
-	d := min(max(b.Base, 1), b.Max)
+	d := min(max(b.Base, b.Min), b.Max)
 	for i := 1; i < failures && d < b.Max; i++ {
 		if d > b.Max/2 { // doubled it could overflow
 			d = b.Max
@@ -37,7 +38,8 @@ func (b Backoff) wait(failures int) time.Duration {
 			d *= 2
 		}
 	}
-	return b.clamp(b.Jitter(d))
+	// Were the jitter cut off at Min, many clients would wait for exactly that.
+	return b.Min + min(max(0, b.Jitter(d-b.Min)), b.Max-b.Min)
 }
 
 func (b Backoff) clamp(d time.Duration) time.Duration {

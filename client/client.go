@@ -26,16 +26,19 @@ type Subscription struct {
 	idle     time.Duration // the limit for a silent connection
 	base     time.Duration // of the back-off: the server's retry:, once known
 	failures int           // in a row
+	fresh    bool          // the next attempt must not use the connection of the last
+	ownPool  bool          // http has a Transport of its own
 	fromHub  bool          // the connection's stream began like a hub's
-	newest   position      // of what the hub has sent, to know what comes twice
+	epoch    string        // of that hub's ids
+	newest   uint64        // number that it has sent, to know what comes twice
 
 	mu     sync.Mutex // guards the rest, and is not held while callbacks run
 	lastID string     // written by the run goroutine alone
 	state  State
 	again  context.CancelCauseFunc // ends the attempt and the wait behind it
-	began  time.Time               // the attempt
-	wished bool                    // the attempt is Reconnect's
-	over   bool                    // nothing is left of the attempt but the wait behind it
+	asked  time.Time               // when the request under way was begun; zero if none is
+	pushed time.Time               // when Reconnect has made an attempt last
+	later  *time.Timer             // to do what Reconnect was called for too soon
 	err    error                   // why it ended
 }
 
@@ -114,8 +117,10 @@ func (s *Subscription) Gaps() uint64 {
 	return s.gaps.Load()
 }
 
-// LastEventID returns the id that the next connection will go on behind: that
-// of the message received last, unless the stream has changed it since.
+// LastEventID returns the id that the next connection will go on behind. It is
+// right while nobody receives; for an instant it may be behind the message that
+// was just received, and an id without an event shows with the next event or the
+// end of the connection. Who saves how far it came takes Message.ID.
 func (s *Subscription) LastEventID() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -129,23 +134,8 @@ func (s *Subscription) State() State {
 	return s.state
 }
 
-// Reconnect ends the connection, or the wait for the next one, and connects
-// anew at once, with the back-off at its start: the network is another one, or
-// a user is tired of waiting. It may be called at any rate: it does nothing for
-// a second after the connect that it has caused before, or while a request that
-// is younger than that waits for its answer.
-func (s *Subscription) Reconnect() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	asking := s.state == StateConnecting && !s.over
-	if s.again == nil || (s.wished || asking) && time.Since(s.began) < time.Second {
-		return
-	}
-	s.again(errAgain)
-}
-
-// Close ends the Subscription; Events is closed soon after. It may be called
-// any number of times and from anywhere.
+// Close ends the Subscription; Events is closed soon after, perhaps behind one
+// message more. It may be called any number of times and from anywhere.
 func (s *Subscription) Close() {
 	s.stop(errByClose)
 }

@@ -34,6 +34,8 @@ func (s *Subscription) connect(ctx context.Context) (lasted time.Duration, err e
 		return 0, causeOr(ctx, err)
 	}
 	defer res.Body.Close()
+	stop := context.AfterFunc(ctx, func() { res.Body.Close() }) // for a RoundTripper that forgets ctx
+	defer stop()
 	if res.StatusCode == http.StatusNoContent {
 		return 0, errEnded
 	}
@@ -50,6 +52,7 @@ func (s *Subscription) connect(ctx context.Context) (lasted time.Duration, err e
 	if err != nil {
 		return 0, err
 	}
+	s.answered()
 	s.setState(StateOpen)
 	err = s.read(ctx, idle, body)
 	return time.Since(opened), causeOr(ctx, err)
@@ -111,18 +114,22 @@ func (s *Subscription) read(ctx context.Context, idle *idleReader, body io.Reade
 		err := dec.Decode(&m)
 		switch {
 		case errors.Is(err, sse.ErrEventTooLarge):
-			err = s.gap(ctx, sse.Gap{Reason: sse.ReasonSize, From: s.lastID})
+			err = s.gap(ctx, sse.Gap{Reason: sse.ReasonSize, From: s.lastID}, s.lastID)
 		case err != nil:
 			s.setLastID(dec.LastEventID()) // a block without data may have moved it
 		case m.Type == sse.TypeHello:
 			err = s.hello(ctx, m, idle)
 		case m.Type == sse.TypeGap:
 			err = s.told(ctx, m)
-		case dec.HasID() && s.twice(m.ID):
+		case strings.HasPrefix(m.Type, "ssehub."): // of a newer hub
+			err = s.deliverControl(ctx, m)
+		case dec.HasID() && s.isDuplicate(m.ID):
+			dec.SetLastEventID(s.lastID) // it may be an older one
 		case s.opts.Sentinel != "" && string(m.Data) == s.opts.Sentinel:
 			s.setLastID(m.ID)
 			err = errEnded
 		default:
+			s.forgetHub(idle)
 			err = s.deliver(ctx, m)
 		}
 		if err != nil {
@@ -133,6 +140,9 @@ func (s *Subscription) read(ctx context.Context, idle *idleReader, body io.Reade
 
 // deliver hands m to the application.
 func (s *Subscription) deliver(ctx context.Context, m sse.Message) error {
+	if ctx.Err() != nil { // not left to select, which may choose
+		return ctx.Err()
+	}
 	select {
 	case s.events <- m:
 		s.setLastID(m.ID)
@@ -151,37 +161,15 @@ func (s *Subscription) deliverControl(ctx context.Context, m sse.Message) error 
 	return nil
 }
 
-// hello takes note of where the stream goes on, and of the heartbeat, which
-// holds for the next connection too.
-func (s *Subscription) hello(ctx context.Context, m sse.Message, idle *idleReader) error {
-	var hello sse.Hello
-	_ = json.Unmarshal(m.Data, &hello) // a newer hub's may say more, or less
-	s.startFrom(hello)
-	if hello.HeartbeatMs > 0 && s.opts.IdleTimeout == 0 {
-		const day = 24 * 60 * 60 * 1000 // a bound for a number from outside
-		s.idle = 3 * time.Duration(min(hello.HeartbeatMs, day)) * time.Millisecond
-		idle.timeout = s.idle
-	}
-	return s.deliverControl(ctx, m)
-}
-
-// told passes on a gap that the hub tells of.
-func (s *Subscription) told(ctx context.Context, m sse.Message) error {
-	var gap sse.Gap
-	_ = json.Unmarshal(m.Data, &gap) // unreadable or not, it is a loss
-	s.newest = position{}
-	s.count(gap)
-	return s.deliverControl(ctx, m)
-}
-
-// gap tells of a loss that the client itself has found.
-func (s *Subscription) gap(ctx context.Context, gap sse.Gap) error {
+// gap tells of a loss that the client itself has found; id is the one in force
+// behind it.
+func (s *Subscription) gap(ctx context.Context, gap sse.Gap, id string) error {
 	s.count(gap)
 	data, err := json.Marshal(gap)
 	if err != nil {
 		return err
 	}
-	return s.deliverControl(ctx, sse.Message{Type: sse.TypeGap, ID: s.lastID, Data: data})
+	return s.deliverControl(ctx, sse.Message{Type: sse.TypeGap, ID: id, Data: data})
 }
 
 func (s *Subscription) count(gap sse.Gap) {

@@ -22,11 +22,11 @@
 //
 // # What a server may do to it
 //
-// Its memory is one event of [Options.MaxEventSize] and some buffers, whatever
-// comes: a larger event is skipped and told, after decompression, and comments
-// cost nothing. No answer, retry: or Retry-After makes it spin, overflow or wait
+// Its memory is bounded by a few times [Options.MaxEventSize], whatever comes: a
+// larger event is skipped and told, after decompression, and comments that nobody
+// asked for cost nothing. No answer, retry: or Retry-After makes it spin, overflow or wait
 // for longer than Backoff.Max; an id that no header can carry is given up and
-// told. Ids and secrets of a request do not follow a redirect to another origin.
+// told. Ids and secrets in headers do not follow a redirect to another origin.
 // A connection must last for ten seconds to count as proof that the server is
 // well, so that a fleet of clients does not storm one that is not.
 package client

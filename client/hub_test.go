@@ -57,10 +57,10 @@ func TestSilentServerAfterRestart(t *testing.T) {
 
 // Events of a hub that come twice are delivered once: known by their positions,
 // where the stream goes on behind the client's own. Others' ids are not judged.
-func TestTwice(t *testing.T) {
+func TestDuplicates(t *testing.T) {
 	const (
-		resumed = "event: ssehub.hello\ndata: {\"verdict\":\"resumed\"}\n\n"
-		ahead   = "event: ssehub.hello\ndata: {\"verdict\":\"ahead\"}\n\n"
+		resumed = "event: ssehub.hello\ndata: {\"epoch\":\"e\",\"verdict\":\"resumed\"}\n\n"
+		ahead   = "event: ssehub.hello\ndata: {\"epoch\":\"e\",\"verdict\":\"ahead\"}\n\n"
 		gap     = "event: ssehub.gap\ndata: {\"reason\":\"ahead\"}\n\n"
 		events  = "id: e-4\ndata: 4\n\nid: e-5\ndata: 5\n\ndata: no id\n\nid: e-6\ndata: 6\n\nid: e-6\ndata: 6\n\nid: e-7\ndata: 7\n\n"
 	)
@@ -70,7 +70,8 @@ func TestTwice(t *testing.T) {
 		want   []string
 	}{
 		"resumed":           {resumed + events, []string{"no id", "6", "7"}},
-		"another epoch":     {strings.ReplaceAll(resumed+events, "e-", "f-"), []string{"4", "5", "no id", "6", "7"}},
+		"not the hub's ids": {resumed + strings.ReplaceAll(events, "e-", "order-"), all},
+		"no epoch":          {strings.ReplaceAll(resumed, "\"e\"", "\"\"") + events, all},
 		"ahead":             {ahead + gap + events, []string{"4", "5", "no id", "6", "7"}},
 		"a gap in between":  {resumed + events + gap + "id: e-2\ndata: 2\n\n", []string{"no id", "6", "7", "2"}},
 		"a hub without ids": {resumed + strings.ReplaceAll(events, "e-", "e"), all},
@@ -91,4 +92,56 @@ func TestTwice(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A duplicate that was dropped does not move the id back.
+func TestDuplicateKeepsID(t *testing.T) {
+	const hello = "event: ssehub.hello\ndata: {\"epoch\":\"e\",\"verdict\":\"resumed\"}\n\n"
+	opts := &client.Options{Backoff: noJitter, LastEventID: "e-5"}
+	run(t, opts, steps{sends(hello + "id: e-4\ndata: 4\n\n"), stays(hello + "id: e-4\ndata: 4\n\ndata: x\n\n")}, func(t *testing.T, sub *client.Subscription, s *script) {
+		require.Equal(t, sse.Message{ID: "e-5", Data: []byte("x")}, <-sub.Events())
+		require.Equal(t, []string{"e-5", "e-5"}, s.ids)
+	})
+}
+
+// A hub that never saw the client's id, as behind a redirect to another origin,
+// calls the stream fresh. To the client it is a loss.
+func TestFreshBehindID(t *testing.T) {
+	var told []sse.Gap
+	opts := &client.Options{Backoff: noJitter, OnGap: func(gap sse.Gap) { told = append(told, gap) }}
+	const hello = "id: e-7\nevent: ssehub.hello\ndata: {\"epoch\":\"e\",\"verdict\":\"fresh\"}\n\n"
+	run(t, opts, steps{sends(hello + "id: e-8\ndata: 8\n\n"), stays(hello + "data: x\n\n")}, func(t *testing.T, sub *client.Subscription, s *script) {
+		<-sub.Events()
+		<-sub.Events()
+		require.Equal(t, []sse.Gap{{Reason: sse.ReasonInvalid, From: "e-8", To: "e-7"}}, told)
+	})
+}
+
+// What else a hub may send under its own name in time to come is no message.
+func TestUnknownControlEvent(t *testing.T) {
+	run(t, nil, steps{stays("id: e-1\nevent: ssehub.mark\ndata: {}\n\ndata: x\n\n")}, func(t *testing.T, sub *client.Subscription, s *script) {
+		require.Equal(t, sse.Message{ID: "e-1", Data: []byte("x")}, <-sub.Events())
+	})
+}
+
+// The limit for silence follows what is announced, but leaves the time to
+// connect in, and is gone where nothing is announced.
+func TestLearnedIdle(t *testing.T) {
+	hello := func(ms string) string {
+		return "event: ssehub.hello\ndata: {\"heartbeatMs\":" + ms + "}\n\n"
+	}
+	slow := func(w http.ResponseWriter, r *http.Request) {
+		time.Sleep(2 * time.Second) // a long way
+		stays(hello("0")+"data: x\n\n")(w, r)
+	}
+	run(t, nil, steps{sends(hello("1")), slow}, func(t *testing.T, sub *client.Subscription, s *script) {
+		<-sub.Events()
+		time.Sleep(time.Hour)
+		require.Len(t, s.times, 2, "the second has announced none")
+	})
+	run(t, nil, steps{sends(hello("1000")), stays("data: of no hub\n\n")}, func(t *testing.T, sub *client.Subscription, s *script) {
+		<-sub.Events()
+		time.Sleep(time.Hour)
+		require.Len(t, s.times, 2)
+	})
 }

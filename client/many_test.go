@@ -15,6 +15,7 @@ import (
 	"github.com/ssehub-go/ssehub/client"
 	"github.com/ssehub-go/ssehub/sse"
 	"github.com/ssehub-go/ssehub/ssetest"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
@@ -84,25 +85,11 @@ func TestThousandClients(t *testing.T) {
 					transport.CloseIdleConnections()
 					synctest.Wait()
 					require.LessOrEqual(t, time.Since(start), 10*time.Millisecond)
-					left := goroutinesAbove(before)
-					t.Logf("%d clients: %d goroutines, %d left", clients, open, left)
-					require.Zero(t, left)
+					t.Logf("%d clients: %d goroutines", clients, open) // of which the bubble lets none stay
 				})
 			})
 		}
 	}
-}
-
-// goroutinesAbove counts those that have come and stayed. One that has done its
-// work may still be about to exit.
-func goroutinesAbove(before int) int {
-	for range 10_000 {
-		if runtime.NumGoroutine() <= before {
-			return 0
-		}
-		runtime.Gosched()
-	}
-	return runtime.NumGoroutine() - before
 }
 
 // A thousand clients that are closed from each of their callbacks.
@@ -113,8 +100,6 @@ func TestThousandCallbacks(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				server := ssetest.NewServer(http.HandlerFunc(sends(stream)))
 				defer server.Close()
-				synctest.Wait()
-				before := runtime.NumGoroutine()
 				var all sync.WaitGroup
 				for range 1000 {
 					all.Go(func() {
@@ -145,14 +130,13 @@ func TestThousandCallbacks(t *testing.T) {
 						close(ready)
 						for range sub.Events() {
 						}
-						require.True(t, called)
-						require.NoError(t, sub.Err())
+						assert.True(t, called)
+						assert.NoError(t, sub.Err())
 						transport.CloseIdleConnections()
 					})
 				}
 				all.Wait()
 				synctest.Wait()
-				require.Zero(t, goroutinesAbove(before))
 			})
 		})
 	}
@@ -162,7 +146,11 @@ func TestThousandCallbacks(t *testing.T) {
 // spread out. The worst second has at most three times the attempts of the mean
 // one, from when the server is there again until the last client is back.
 func TestReconnectStorm(t *testing.T) {
-	const clients, outage = 10_000, time.Minute
+	const outage = time.Minute
+	clients := 10_000
+	if raceDetector {
+		clients = 2000 // whose bookkeeping needs much memory
+	}
 	synctest.Test(t, func(t *testing.T) {
 		var mu sync.Mutex
 		var attempts []time.Duration

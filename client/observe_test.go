@@ -3,6 +3,7 @@ package client_test
 import (
 	"fmt"
 	"testing"
+	"testing/synctest"
 
 	"github.com/ssehub-go/ssehub/client"
 	"github.com/ssehub-go/ssehub/sse"
@@ -56,6 +57,7 @@ func TestOnLastEventID(t *testing.T) {
 		for range 5 {
 			<-sub.Events()
 		}
+		synctest.Wait() // or the next is on its way
 		sub.Close()
 		for range sub.Events() {
 		}
@@ -78,6 +80,7 @@ func TestAll(t *testing.T) {
 		for n, err := range sse.JSON[int](sub.All()) {
 			require.NoError(t, err)
 			require.Equal(t, 1, n)
+			synctest.Wait() // or the next is on its way
 			break
 		}
 		_, ok := <-sub.Events()

@@ -23,7 +23,9 @@ func TestPanicInCallback(t *testing.T) {
 	for _, name := range []string{"NewRequest", "OnRetry", "OnState", "OnComment", "OnGap", "OnLastEventID"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestPanicInCallback$")
+			program, err := os.Executable()
+			require.NoError(t, err)
+			child := exec.CommandContext(t.Context(), program, "-test.run=^TestPanicInCallback$", "-test.timeout=1m")
 			child.Env = append(os.Environ(), "SSEHUB_PANIC="+name)
 			out, err := child.CombinedOutput()
 			require.Error(t, err)

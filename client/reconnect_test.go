@@ -47,12 +47,12 @@ func TestReconnectWhileWaiting(t *testing.T) {
 }
 
 // An open connection is replaced by one that goes on behind the same id. It is
-// no failure: OnRetry does not hear of it, and the back-off starts anew.
+// no failure: OnRetry does not hear of it, and the back-off does not grow.
 func TestReconnectWhileOpen(t *testing.T) {
 	var open atomic.Int64
+	var waits []time.Duration
 	opts := &client.Options{Backoff: noJitter, OnRetry: func(err error, wait time.Duration) error {
-		require.ErrorContains(t, err, "503")
-		require.Equal(t, time.Second, wait)
+		waits = append(waits, wait)
 		return nil
 	}}
 	stream := live(&open, stays("id: 1\ndata: x\n\n"))
@@ -60,14 +60,15 @@ func TestReconnectWhileOpen(t *testing.T) {
 		<-sub.Events()
 		sub.Reconnect()
 		<-sub.Events()
-		press(sub, 8) // which is too soon
-		time.Sleep(time.Second)
+		press(sub, 8) // which is too soon, and for nothing
+		time.Sleep(2 * time.Second)
 		press(sub, 8)
 		<-sub.Events()
 		synctest.Wait()
 		require.Equal(t, []string{"-", "-", "1", "1", "1"}, s.ids)
-		require.Equal(t, []time.Duration{0, time.Second, time.Second, 2 * time.Second, 3 * time.Second}, s.times)
+		require.Equal(t, []time.Duration{0, time.Second, time.Second, 3 * time.Second, 4 * time.Second}, s.times)
 		require.EqualValues(t, 1, open.Load())
+		require.Equal(t, []time.Duration{time.Second, 2 * time.Second}, waits)
 	})
 }
 
@@ -128,5 +129,54 @@ func TestReconnectInCallback(t *testing.T) {
 		require.False(t, ok)
 		sub.Reconnect()
 		require.NoError(t, sub.Err())
+	})
+}
+
+// Called all the time, it makes an attempt a second beside those of the
+// back-off, which goes on growing.
+func TestReconnectRate(t *testing.T) {
+	for name, step := range map[string]func(http.ResponseWriter, *http.Request){
+		"refused": status(503),
+		"ends":    sends("retry: 0\n"),
+		"open":    stays(""),
+	} {
+		t.Run(name, func(t *testing.T) {
+			run(t, nil, steps{step}, func(t *testing.T, sub *client.Subscription, s *script) {
+				for range 60_000 {
+					sub.Reconnect()
+					time.Sleep(time.Millisecond)
+				}
+				require.GreaterOrEqual(t, int(s.requests.Load()), 60)
+				require.LessOrEqual(t, int(s.requests.Load()), 75)
+			})
+		})
+	}
+}
+
+// What it was called for too soon is done when the second is over: the first of
+// several notices of a new network may come before it is there.
+func TestReconnectLastOfBurst(t *testing.T) {
+	mute := func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
+	run(t, nil, steps{stays("data: a\n\n"), mute, stays("data: b\n\n")}, func(t *testing.T, sub *client.Subscription, s *script) {
+		<-sub.Events()
+		time.Sleep(time.Minute)
+		sub.Reconnect()
+		time.Sleep(300 * time.Millisecond)
+		sub.Reconnect()
+		<-sub.Events()
+		require.Equal(t, []time.Duration{0, time.Minute, time.Minute + time.Second}, s.times)
+	})
+}
+
+// Closed while that is still to come, it leaves nothing.
+func TestReconnectLaterThenClose(t *testing.T) {
+	run(t, nil, steps{stays("data: a\n\n")}, func(t *testing.T, sub *client.Subscription, s *script) {
+		sub.Reconnect() // the request is new
+		<-sub.Events()
+		sub.Close()
+		for range sub.Events() {
+		}
+		time.Sleep(time.Minute)
+		require.EqualValues(t, 1, s.requests.Load())
 	})
 }

@@ -90,7 +90,7 @@ func TestRedirectSecrets(t *testing.T) {
 	}
 }
 
-// Which redirects keep the method and the body.
+// Which redirects keep the method and the body, whatever the origin.
 func TestRedirectMethods(t *testing.T) {
 	for code, keeps := range map[int]bool{301: false, 302: false, 303: false, 307: true, 308: true} {
 		for _, body := range []string{"", "question"} {
@@ -168,4 +168,23 @@ func TestRedirectByRule(t *testing.T) {
 	for range sub.Events() {
 	}
 	require.Equal(t, "key", seen)
+}
+
+// A body that cannot be had again is a failure, not a crash.
+func TestRedirectWithoutBody(t *testing.T) {
+	calls := 0
+	sub := client.Subscribe(t.Context(), "", &client.Options{
+		HTTPClient: &http.Client{Transport: roundTrip(func(req *http.Request) (*http.Response, error) {
+			return respond(req, http.StatusTemporaryRedirect, http.NoBody, "Location", "/x"), nil
+		})},
+		NewRequest: func(ctx context.Context) (*http.Request, error) {
+			if calls++; calls > 1 {
+				return nil, nil
+			}
+			return http.NewRequestWithContext(ctx, http.MethodPost, "http://home/", io.MultiReader(strings.NewReader("x")))
+		},
+		OnRetry: func(err error, _ time.Duration) error { return err },
+	})
+	<-sub.Events()
+	require.ErrorContains(t, sub.Err(), "NewRequest returned no body again")
 }

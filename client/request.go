@@ -30,9 +30,12 @@ func (s *Subscription) request(ctx context.Context) (*http.Request, error) {
 	default:
 		// The standard allows ids that no header can carry. Failing on it would
 		// fail for ever.
-		gap := sse.Gap{Reason: sse.ReasonInvalid, From: s.lastID}
-		s.setLastID("")
-		return req, s.gap(ctx, gap)
+		if err := s.gap(ctx, sse.Gap{Reason: sse.ReasonInvalid, From: s.lastID}, ""); err != nil {
+			return nil, err
+		}
+	}
+	if s.fresh {
+		s.renew(req.URL.Scheme)
 	}
 	return req, nil
 }
@@ -52,7 +55,8 @@ func (s *Subscription) newRequest(ctx context.Context) (*http.Request, error) {
 	if req == nil {
 		return nil, permanentError{errors.New("client: NewRequest returned nothing")}
 	}
-	req = req.WithContext(ctx)
+	// A header that the application uses again must not keep our id.
+	req = req.Clone(attempt{ctx, req.Context()})
 	if req.Header == nil {
 		req.Header = make(http.Header)
 	}
@@ -63,10 +67,52 @@ func (s *Subscription) newRequest(ctx context.Context) (*http.Request, error) {
 			if err != nil {
 				return nil, err
 			}
+			if again == nil || again.Body == nil {
+				return nil, errors.New("client: NewRequest returned no body again")
+			}
 			return again.Body, nil
 		}
 	}
 	return req, nil
+}
+
+// renew leaves the connections of the network that there are, as behind one that
+// is dead, or of another network: HTTP/2 would put each new request on it again.
+// Others may need them, so the Subscription gets a pool of its own, unless only
+// a transport's owner knows how to make one.
+func (s *Subscription) renew(scheme string) {
+	transport := s.http.Transport
+	if transport == nil {
+		transport = http.DefaultTransport
+	}
+	t, ok := transport.(*http.Transport)
+	if !ok || scheme != "http" && scheme != "https" { // of RegisterProtocol, which Clone forgets
+		s.http.CloseIdleConnections()
+		return
+	}
+	s.leave()
+	s.http.Transport, s.ownPool = t.Clone(), true
+}
+
+// leave closes the connections of a pool that nobody else uses.
+func (s *Subscription) leave() {
+	if s.ownPool {
+		s.http.CloseIdleConnections()
+	}
+}
+
+// attempt is the context of an attempt, with what the application has put into
+// that of its request.
+type attempt struct {
+	context.Context
+	values context.Context
+}
+
+func (a attempt) Value(key any) any {
+	if v := a.Context.Value(key); v != nil {
+		return v
+	}
+	return a.values.Value(key)
 }
 
 // isHeaderValue reports whether a header can carry s. Outer spaces are lost on
@@ -86,12 +132,13 @@ func isHeaderValue(s string) bool {
 // keptOnRedirect are the headers that another origin may see. Any other may be
 // a secret of the application, as Authorization and Cookie are.
 var keptOnRedirect = map[string]bool{
-	"Accept":          true,
-	"Accept-Encoding": true,
-	"Accept-Language": true,
-	"Cache-Control":   true,
-	"Content-Type":    true,
-	"User-Agent":      true,
+	"Accept":           true,
+	"Accept-Encoding":  true,
+	"Accept-Language":  true,
+	"Cache-Control":    true,
+	"Content-Encoding": true,
+	"Content-Type":     true,
+	"User-Agent":       true,
 }
 
 // checkRedirect keeps ids and secrets from other origins, also when one of them

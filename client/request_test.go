@@ -59,3 +59,63 @@ func TestClientTimeoutIsNeutralised(t *testing.T) {
 		require.False(t, ok)
 	})
 }
+
+// What the application returns stays its own: it may use one header, and one
+// request, again and again, also for several Subscriptions.
+func TestSharedRequest(t *testing.T) {
+	shared, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://ssetest/", nil)
+	require.NoError(t, err)
+	shared.Header.Set("Authorization", "token")
+	opts := &client.Options{Backoff: noJitter, NewRequest: func(context.Context) (*http.Request, error) { return shared, nil }}
+	run(t, opts, steps{sends("id: a\ndata: a\n\n"), sends("id\ndata: b\n\n"), stays("data: c\n\n")}, func(t *testing.T, sub *client.Subscription, s *script) {
+		for range 3 {
+			<-sub.Events()
+		}
+		require.Equal(t, []string{"-", "a", "-"}, s.ids)
+		require.Equal(t, http.Header{"Authorization": {"token"}}, shared.Header)
+	})
+}
+
+// Values of the request's own context reach the transport, whose attempt ends
+// with the Subscription all the same.
+func TestRequestContext(t *testing.T) {
+	type key struct{}
+	seen := make(chan any, 1)
+	sub := client.Subscribe(t.Context(), "", &client.Options{
+		HTTPClient: &http.Client{Transport: roundTrip(func(req *http.Request) (*http.Response, error) {
+			seen <- req.Context().Value(key{})
+			<-req.Context().Done()
+			return nil, context.Cause(req.Context())
+		})},
+		NewRequest: func(context.Context) (*http.Request, error) {
+			return http.NewRequestWithContext(context.WithValue(context.Background(), key{}, "value"), http.MethodGet, "http://home/", nil)
+		},
+	})
+	require.Equal(t, "value", <-seen)
+	sub.Close()
+	for range sub.Events() {
+	}
+	require.NoError(t, sub.Err())
+}
+
+// A body that does not heed its context ends with the Subscription, and with
+// the idle timeout.
+func TestBodyIgnoresContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		idle := make(chan error, 10)
+		sub := client.Subscribe(t.Context(), "http://home/", &client.Options{
+			IdleTimeout: time.Second,
+			OnRetry:     func(err error, _ time.Duration) error { idle <- err; return nil },
+			HTTPClient: &http.Client{Transport: roundTrip(func(req *http.Request) (*http.Response, error) {
+				r, _ := io.Pipe()
+				return respond(req, http.StatusOK, r), nil
+			})},
+		})
+		require.ErrorIs(t, <-idle, client.ErrIdle)
+		synctest.Wait()
+		sub.Close()
+		for range sub.Events() {
+		}
+		require.NoError(t, sub.Err())
+	})
+}

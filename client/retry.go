@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"errors"
+	"math"
 	"net/http"
 	"strconv"
 	"time"
@@ -22,6 +23,7 @@ func (s *Subscription) run(ctx context.Context) {
 		close(s.events)
 	}()
 	defer s.stop(nil)
+	defer s.leave()
 	var err error
 	for err == nil {
 		err = s.attempt(ctx)
@@ -32,20 +34,17 @@ func (s *Subscription) run(ctx context.Context) {
 	if errors.Is(err, errByClose) || errors.Is(err, errEnded) {
 		err = nil
 	}
-	s.mu.Lock()
-	s.err = err
-	s.mu.Unlock()
-	s.setState(StateClosed)
+	s.end(err)
 }
 
 // attempt makes one connection, reads from it, and waits for the time of the
 // next. An error ends the Subscription.
 func (s *Subscription) attempt(ctx context.Context) error {
-	ctx, again := context.WithCancelCause(ctx)
-	defer again(nil)
-	s.begin(again)
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	s.begin(cancel)
 	lasted, err := s.connect(ctx)
-	s.end()
+	s.answered()
 	if errors.Is(err, errEnded) {
 		return err
 	}
@@ -54,10 +53,9 @@ func (s *Subscription) attempt(ctx context.Context) error {
 			return err
 		}
 	}
-	wished := errors.Is(context.Cause(ctx), errAgain)
-	s.next(wished)
-	if wished {
-		s.failures = 0
+	again := errors.Is(context.Cause(ctx), errAgain)
+	s.fresh = again || errors.Is(err, ErrIdle)
+	if again {
 		return nil
 	}
 	return ctx.Err()
@@ -70,8 +68,8 @@ func (s *Subscription) pause(ctx context.Context, lasted time.Duration, err erro
 	}
 	s.failures++
 	wait := s.wait(err)
-	if verdict := s.verdict(err, wait); verdict != nil && !errors.Is(verdict, ErrRetry) {
-		return verdict
+	if err := s.decide(err, wait); err != nil && !errors.Is(err, ErrRetry) {
+		return err
 	}
 	s.setState(StateWaiting)
 	timer := time.NewTimer(wait)
@@ -83,19 +81,19 @@ func (s *Subscription) pause(ctx context.Context, lasted time.Duration, err erro
 	return nil
 }
 
-// verdict asks the application about a failure. Where it says nothing the
+// decide asks the application about a failure. Where it says nothing the
 // failure itself decides.
-func (s *Subscription) verdict(err error, wait time.Duration) error {
-	var verdict error
+func (s *Subscription) decide(err error, wait time.Duration) error {
+	var end error
 	if isPermanent(err) {
-		verdict, wait = err, 0
+		end, wait = err, 0
 	}
 	if s.opts.OnRetry != nil {
 		if other := s.opts.OnRetry(err, wait); other != nil {
 			return other
 		}
 	}
-	return verdict
+	return end
 }
 
 func (s *Subscription) wait(err error) time.Duration {
@@ -113,8 +111,10 @@ func (s *Subscription) wait(err error) time.Duration {
 
 // retryAfter reads both forms of the header; what is neither counts as none.
 func retryAfter(value string) time.Duration {
-	if seconds, err := strconv.ParseUint(value, 10, 31); err == nil {
-		return time.Duration(seconds) * time.Second
+	const most = math.MaxInt64 / uint64(time.Second)
+	seconds, err := strconv.ParseUint(value, 10, 64)
+	if err == nil || errors.Is(err, strconv.ErrRange) { // then it is the largest
+		return time.Duration(min(seconds, most)) * time.Second
 	}
 	if at, err := http.ParseTime(value); err == nil {
 		return time.Until(at)

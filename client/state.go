@@ -35,23 +35,27 @@ func (s State) String() string {
 // begin marks the start of an attempt, which again will end.
 func (s *Subscription) begin(again context.CancelCauseFunc) {
 	s.mu.Lock()
-	s.again, s.began, s.over = again, time.Now(), false
+	s.again, s.asked = again, time.Now()
 	s.mu.Unlock()
 	s.setState(StateConnecting)
 }
 
-// end marks the end of an attempt.
-func (s *Subscription) end() {
+// answered marks the end of a request, whatever came of it.
+func (s *Subscription) answered() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.over = true
+	s.asked = time.Time{}
 }
 
-// next says whether the next attempt is made because of Reconnect.
-func (s *Subscription) next(wished bool) {
+// end marks the end of everything.
+func (s *Subscription) end(err error) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.wished = wished
+	s.err = err
+	if s.later != nil {
+		s.later.Stop()
+	}
+	s.mu.Unlock()
+	s.setState(StateClosed)
 }
 
 func (s *Subscription) setState(state State) {

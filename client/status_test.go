@@ -38,6 +38,8 @@ func TestStatus(t *testing.T) {
 		{"500", status(500), 0, time.Second},
 		{"503 after", status(503, "Retry-After", "7"), 0, 7 * time.Second},
 		{"503 after an hour", status(503, "Retry-After", "3600"), 0, 30 * time.Second},
+		{"503 after ages", status(503, "Retry-After", "99999999999999999999"), 0, 30 * time.Second},
+		{"503 after many seconds", status(503, "Retry-After", "2147483648"), 0, 30 * time.Second},
 		{"503 after nonsense", status(503, "Retry-After", "-7"), 0, time.Second},
 		{"clean end", sends(""), 0, time.Second},
 	}

@@ -70,3 +70,28 @@ func TestCommentLimit(t *testing.T) {
 	_, err = decode(dec)
 	require.NoError(t, err)
 }
+
+// The settings may change at any time, even while a comment is under way.
+func TestSettingsChangeWithinComment(t *testing.T) {
+	for _, change := range []func(*sse.Decoder){
+		func(dec *sse.Decoder) { dec.SetMaxEventSize(1) },
+		func(dec *sse.Decoder) { dec.SetCommentFunc(nil) },
+	} {
+		var dec *sse.Decoder
+		pieces := []string{":12345", "678\n", "data: x\n\n"}
+		dec = sse.NewDecoder(readerFunc(func(p []byte) (int, error) {
+			if len(pieces) == 0 {
+				return 0, io.EOF
+			}
+			n := copy(p, pieces[0])
+			if pieces = pieces[1:]; len(pieces) == 1 {
+				change(dec)
+			}
+			return n, nil
+		}))
+		dec.SetCommentFunc(func(string) {})
+		messages, err := decode(dec)
+		require.NoError(t, err)
+		require.Len(t, messages, 1)
+	}
+}

@@ -1,5 +1,7 @@
 package sse
 
+import "fmt"
+
 // Types of the events that a hub adds to its streams. An application cannot
 // publish them.
 const (
@@ -7,10 +9,13 @@ const (
 	TypeGap   = "ssehub.gap"
 )
 
+const reserved = "ssehub." // begins the types of all a hub's own events
+
 // Hello is the data, as JSON, of the first event of a hub's stream: how the
 // stream goes on from where the reader was.
 type Hello struct {
 	Conn        string `json:"conn"`    // names this connection; not a secret, not a capability
+	Epoch       string `json:"epoch"`   // of the ids that follow: what stands before their last hyphen
 	Resumed     bool   `json:"resumed"` // nothing is missing since the reader's last event id
 	Verdict     string `json:"verdict"` // one of the Verdict constants
 	HeartbeatMs int64  `json:"heartbeatMs,omitempty"`
@@ -35,6 +40,13 @@ type Gap struct {
 	From   string `json:"from"`   // the reader's position before the loss, as far as it is known
 	To     string `json:"to"`     // the last position that may be lost
 	Topic  string `json:"topic"`  // empty: any topic of the stream
+}
+
+// GapError is a [Gap] where an error tells of it.
+type GapError struct{ Gap }
+
+func (e *GapError) Error() string {
+	return fmt.Sprintf("sse: events of topic %q are missing behind %q, up to %q: %s", e.Topic, e.From, e.To, e.Reason)
 }
 
 // Reasons of a [Gap].

@@ -1,6 +1,8 @@
 package sse
 
 import (
+	"errors"
+	"fmt"
 	"io"
 	"time"
 )
@@ -61,6 +63,9 @@ func (d *Decoder) fill() error {
 			d.buf = make([]byte, max(minReadBuffer, 2*len(d.buf)))
 		}
 		n, err := d.r.Read(d.buf)
+		if errors.Is(err, ErrEventTooLarge) { // of another Decoder, behind which there is nothing
+			err = fmt.Errorf("sse: read: %v", err)
+		}
 		d.n, d.next, d.err, d.full = n, 0, err, n == len(d.buf)
 		d.p.chunk()
 		if n > 0 {
@@ -87,8 +92,8 @@ func (d *Decoder) SetLastEventID(id string) {
 	d.p.lastID = id
 }
 
-// HasID reports whether the event that Decode returned last has brought its ID,
-// rather than standing under that of an earlier event.
+// HasID reports whether the event that Decode has just returned has brought its
+// ID, rather than standing under that of an earlier event.
 func (d *Decoder) HasID() bool {
 	return d.p.hasID
 }
@@ -107,8 +112,8 @@ func (d *Decoder) SetCommentFunc(f func(text string)) {
 }
 
 // SetMaxEventSize limits the bytes of one event as decoded, which bounds the
-// Decoder's memory; comments and unknown fields cost none. Zero or less means
-// the default, 1 MiB.
+// Decoder's memory; unknown fields, and comments that nobody has asked for, cost
+// none. Zero or less means the default, 1 MiB.
 func (d *Decoder) SetMaxEventSize(n int) {
 	if n <= 0 {
 		n = defaultMaxEventSize

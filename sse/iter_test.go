@@ -56,7 +56,10 @@ func TestEventsLeft(t *testing.T) {
 func TestUntil(t *testing.T) {
 	const stream = "data: 1\n\ndata: [DONE]\n\ndata: 3\n\n"
 	require.Equal(t, []string{"1"}, collect(sse.Until(sse.Events(strings.NewReader(stream)), "[DONE]"), data))
-	require.Equal(t, []string{"1", "[DONE]", "3"}, collect(sse.Until(sse.Events(strings.NewReader(stream)), "END"), data))
+	require.Equal(t, []string{"1", "[DONE]", "3", "error: unexpected EOF"}, collect(sse.Until(sse.Events(strings.NewReader(stream)), "END"), data))
+	require.Equal(t, []string{"error: unexpected EOF"}, collect(sse.Until(sse.Events(strings.NewReader("")), "END"), data))
+	broken := readerFunc(func([]byte) (int, error) { return 0, errors.New("broken") })
+	require.Equal(t, []string{"error: broken"}, collect(sse.Until(sse.Events(broken), "END"), data), "one error is enough")
 	for m := range sse.Until(sse.Events(strings.NewReader(stream)), "[DONE]") {
 		require.Equal(t, "1", data(m))
 		break
@@ -72,15 +75,50 @@ func TestJSON(t *testing.T) {
 	for p, err := range sse.JSON[point](sse.Events(strings.NewReader(stream))) {
 		points = append(points, p)
 		if err != nil {
-			errs = append(errs, err.Error()[:len(`sse: data of event "0"`)])
+			errs = append(errs, err.Error())
 		}
 	}
 	require.Equal(t, []point{{1, 2}, {}, {}, {Y: 4}}, points)
-	require.Equal(t, []string{`sse: data of event "2"`, `sse: data of event "3"`}, errs)
+	require.Len(t, errs, 2)
+	require.Contains(t, errs[0], `sse: data of an event is no sse_test.point, last event id "2"`)
+	require.Contains(t, errs[1], `last event id "3"`)
 
 	broken := errors.New("broken")
 	values := sse.JSON[int](sse.Events(readerFunc(func([]byte) (int, error) { return 0, broken })))
 	for _, err := range values {
 		require.ErrorIs(t, err, broken)
 	}
+}
+
+// Promise 3: a loss that a hub tells of is an error, never a value.
+func TestJSONOfHub(t *testing.T) {
+	type point struct{ X, Y int }
+	const stream = "event: ssehub.hello\ndata: {\"x\":9}\n\n" +
+		"event: ssehub.gap\ndata: {\"reason\":\"window\",\"from\":\"e-1\",\"to\":\"e-5\",\"topic\":\"t\"}\n\n" +
+		"data: {\"x\":1}\n\n" + "event: ssehub.gap\ndata: {\n\n"
+	var got []any
+	for p, err := range sse.JSON[point](sse.Events(strings.NewReader(stream))) {
+		var gap *sse.GapError
+		if errors.As(err, &gap) {
+			require.Zero(t, p)
+			got = append(got, gap.Gap)
+			continue
+		}
+		require.NoError(t, err)
+		got = append(got, p)
+	}
+	gap := sse.Gap{Reason: "window", From: "e-1", To: "e-5", Topic: "t"}
+	require.Equal(t, []any{gap, point{X: 1}, sse.Gap{}}, got)
+	require.EqualError(t, &sse.GapError{Gap: gap}, `sse: events of topic "t" are missing behind "e-1", up to "e-5": window`)
+}
+
+// The error of another reader's Decoder is the end of this one, whatever it says.
+func TestTooLargeFromReader(t *testing.T) {
+	calls := 0
+	for _, err := range sse.Events(readerFunc(func([]byte) (int, error) { return 0, sse.ErrEventTooLarge })) {
+		require.Error(t, err)
+		require.NotErrorIs(t, err, sse.ErrEventTooLarge)
+		calls++
+	}
+	require.Equal(t, 1, calls)
 }

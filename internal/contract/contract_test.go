@@ -114,7 +114,7 @@ func TestReconnects(t *testing.T) {
 	require.NotContains(t, h.conn().req.Header, "Last-Event-Id")
 }
 
-// A restart is no error, and comes at once, also in a row.
+// A restart is no error, and comes at once.
 func TestRestart(t *testing.T) {
 	h := newHarness(t)
 	url := h.open(nil)

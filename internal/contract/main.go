@@ -1,7 +1,7 @@
 // Command contract exposes package client to the test suite for SSE clients of
 // any language that LaunchDarkly has published, github.com/launchdarkly/sse-contract-tests:
-// an HTTP service, on the port that PORT says or 8000, that starts clients as it
-// is told and reports back what they see.
+// an HTTP service, on localhost and the port that PORT says or 8000, that starts
+// clients as it is told and reports back what they see.
 //
 //	go run . &
 //	sse-contract-tests --url http://localhost:8000 --stop-service-at-end
@@ -25,7 +25,7 @@ func main() {
 	if port == "" {
 		port = "8000"
 	}
-	if err := listenAndServe(ctx, ":"+port); err != nil {
+	if err := listenAndServe(ctx, "localhost:"+port); err != nil {
 		log.Fatal("contract: ", err)
 	}
 }
