@@ -111,7 +111,7 @@ func (h *Hub) append(name string, frame []byte) (Position, error) {
 		return Position{}, ErrClosed
 	}
 	t := h.topics[name]
-	if t == nil || t.pattern { // else its name was checked before
+	if t == nil { // else its name was checked before
 		if err := checkTopic(name); err != nil {
 			return Position{}, err
 		}

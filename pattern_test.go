@@ -76,19 +76,6 @@ func TestPatternMatches(t *testing.T) {
 	}
 }
 
-// A pattern that is read has a log, to which nobody can publish all the same.
-func TestPublishToPattern(t *testing.T) {
-	hub := newHub(t, nil)
-	for _, pattern := range []string{"a.*", ">"} {
-		sub, err := hub.Subscribe(t.Context(), pattern)
-		require.NoError(t, err)
-		defer sub.Close()
-		_, err = hub.Publish(t.Context(), pattern, sse.Message{})
-		require.ErrorIs(t, err, ssehub.ErrInvalidTopic)
-	}
-	require.Zero(t, hub.Position().Seq)
-}
-
 // Patterns that come one after the other meet the topics that are there.
 func TestPatternsComeLater(t *testing.T) {
 	hub := newHub(t, nil)
