@@ -15,7 +15,6 @@ import (
 
 	"github.com/ssehub-go/ssehub"
 	"github.com/ssehub-go/ssehub/sse"
-	"github.com/ssehub-go/ssehub/ssetest"
 	"github.com/stretchr/testify/require"
 )
 
@@ -357,36 +356,3 @@ var topicNames = func() (names []string) {
 	}
 	return names
 }()
-
-// Faults 62: an AllowTopic that panics, at a replay or at a live event, ends its
-// own stream and leaves nothing behind.
-func TestAllowTopicPanics(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		hub := ssehub.New(&ssehub.Options{
-			History: ssehub.Retention{Age: time.Minute},
-			Authorize: func(*http.Request, []string) (ssehub.Grant, error) {
-				return ssehub.Grant{AllowTopic: func(topic string) bool { panic("of AllowTopic") }}, nil
-			},
-		})
-		defer hub.Close()
-		start := hub.Position().String()
-		publish(t, hub, "a.b", "1")
-		for _, from := range []string{start, ""} {
-			ended := make(chan any, 1)
-			go func() {
-				defer func() { ended <- recover() }() // as net/http does
-				req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "/?topic=a.*&lastEventID="+from, nil)
-				if err != nil {
-					panic(err)
-				}
-				hub.Handler().ServeHTTP(ssetest.NewRecorder(), req)
-			}()
-			synctest.Wait()
-			publish(t, hub, "a.b", "2")
-			require.Equal(t, "of AllowTopic", <-ended)
-			require.Zero(t, hub.Stats().Subscribers)
-		}
-		time.Sleep(10 * time.Minute)
-		require.Equal(t, ssehub.Stats{Position: hub.Position()}, hub.Stats())
-	})
-}

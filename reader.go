@@ -60,14 +60,7 @@ func (h *Hub) join(lastEventID string, topics []string, greet bool, allow func(s
 	}
 	head := h.head.Load()
 	h.mu.Unlock()
-	joined := false
-	defer func() {
-		if !joined { // allow has panicked
-			r.leave()
-		}
-	}()
 	r.goOn(lastEventID, head, greet)
-	joined = true
 	return r, nil
 }
 
