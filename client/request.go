@@ -81,6 +81,7 @@ func (s *Subscription) newRequest(ctx context.Context) (*http.Request, error) {
 // Others may need them, so the Subscription gets a pool of its own, unless only
 // a transport's owner knows how to make one.
 func (s *Subscription) renew(scheme string) {
+	s.fresh = false
 	transport := s.http.Transport
 	if transport == nil {
 		transport = http.DefaultTransport

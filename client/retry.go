@@ -54,7 +54,7 @@ func (s *Subscription) attempt(ctx context.Context) error {
 		}
 	}
 	again := errors.Is(context.Cause(ctx), errAgain)
-	s.fresh = again || errors.Is(err, ErrIdle)
+	s.fresh = s.fresh || again || errors.Is(err, ErrIdle)
 	if again {
 		return nil
 	}
