@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -22,12 +23,20 @@ import (
 type script struct {
 	steps    []func(w http.ResponseWriter, r *http.Request)
 	requests atomic.Int64
+	mu       sync.Mutex      // for a request may come while one given up is served
 	times    []time.Duration // of the requests, since the first
 	ids      []string        // their Last-Event-ID; "-" if there was none
 	start    time.Time
 }
 
 func (s *script) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	n := s.note(r)
+	s.steps[min(n, len(s.steps)-1)](w, r)
+}
+
+func (s *script) note(r *http.Request) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	n := int(s.requests.Add(1)) - 1
 	if n == 0 {
 		s.start = time.Now()
@@ -38,7 +47,7 @@ func (s *script) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		id = strings.Join(values, ",")
 	}
 	s.ids = append(s.ids, id)
-	s.steps[min(n, len(s.steps)-1)](w, r)
+	return n
 }
 
 // sends answers with a stream that ends cleanly.
