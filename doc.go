@@ -26,6 +26,17 @@
 // ([Retention]). That one window serves who comes back after a cut, who is
 // slow, and who is up to date; the code that replays is the code that delivers.
 //
+// # Patterns
+//
+// A subscription may name patterns: topics are tokens between dots, "*" stands
+// for any one of them and a last ">" for one or more. "orders.*" meets orders.eu
+// whenever that comes into being, without a loss at the seam. A pattern has a
+// log of its own while somebody reads it, so that its readers are cursors in one
+// log, whatever the number of topics; each event is kept there once more. What
+// came before that log began is read from the topics'. An event that is in
+// several of a stream's topics and patterns comes once. (TestPatternMatches,
+// TestPatternSeams, TestPatternOnTheWire, TestPatternGaps)
+//
 // # Guarantees
 //
 // Each names the test that holds it.
@@ -56,9 +67,9 @@
 //  6. Nothing touches an http.ResponseWriter after its handler has returned.
 //     (TestConnCloseIsTheEnd in package sse)
 //  7. Bounded memory. The hub keeps base + connections × C + the windows, see
-//     below. Topics that nobody reads and that keep nothing leave memory.
-//     (TestWindowEdges, TestTopicsAreForgotten, TestConnectionChurn,
-//     TestMemoryIsBounded)
+//     below. Topics that nobody reads and that keep nothing leave memory, and
+//     so do patterns that nobody reads. (TestWindowEdges, TestTopicsAreForgotten,
+//     TestPatternsAreForgotten, TestConnectionChurn, TestMemoryIsBounded)
 //  8. Shutdown ends. It leaves no stream and no goroutine, and when its context
 //     ends it does so within a second; until then the closes are spread out, and
 //     each client is given its own time to come back.
@@ -76,7 +87,8 @@
 //
 // A topic's window holds at most Retention.Bytes of frames. In memory it is
 // that, 28 bytes more for each event, up to a quarter more for what does not
-// fit exactly, and up to 64 KiB at each of its ends. Measured: 1.29 times the
+// fit exactly, and up to 64 KiB at each of its ends. A pattern that is read, or was
+// a short time ago, has such a window too. Measured: 1.29 times the
 // frames with 64 bytes of data, between 1.01 and 1.24 times with 1 kB and more.
 //
 // A connection costs what net/http needs for it, nearly 29 kB with the hub's

@@ -28,7 +28,11 @@ func (r *reader) goOn(lastEventID string, head uint64, greet bool) {
 	default:
 		r.cursor = pos.Seq
 	}
+	forgotten := r.lookUpPast()
 	views, lost, floor := r.look(head)
+	if forgotten != nil {
+		lost = append(lost, forgotten)
+	}
 	if verdict == sse.VerdictResumed && len(lost) > 0 {
 		verdict = sse.VerdictGap
 	}

@@ -20,8 +20,9 @@ import (
 // status 403 unless Options.Authorize is set. A fixed topic that is invalid is
 // logged at once, and every request then gets status 500.
 //
-// A stream of several topics carries a "topic:" field with each event, which
-// package client reads into Message.Topic and EventSource does not show.
+// A topic may be a pattern, as the package's documentation has them. A stream of
+// several topics, or of a pattern, carries a "topic:" field with each event,
+// which package client reads into Message.Topic and EventSource does not show.
 //
 // A client goes on where it was by the Last-Event-ID header or, for a first
 // connect, the lastEventID parameter. A browser's EventSource gives up for
@@ -67,7 +68,7 @@ func (h *Hub) handle(w http.ResponseWriter, r *http.Request, topics []string) {
 func (h *Hub) handleStream(w http.ResponseWriter, r *http.Request, topics []string, grant Grant) {
 	// The place in the log comes before the head: a client that has the head and
 	// publishes must not miss its own event.
-	reader, err := h.join(sse.LastEventID(r), topics, true)
+	reader, err := h.join(sse.LastEventID(r), topics, true, askOnce(grant.AllowTopic))
 	if err != nil { // ErrClosed
 		h.refuseStream(w, r)
 		return
@@ -88,6 +89,22 @@ func (h *Hub) handleStream(w http.ResponseWriter, r *http.Request, topics []stri
 	}
 	err = h.serve(ctx, conn, reader)
 	h.opts.Logger.DebugContext(r.Context(), "ssehub: stream ended", "topics", topics, "subject", grant.Subject, "reason", err)
+}
+
+// askOnce remembers what allow says of each topic.
+func askOnce(allow func(string) bool) func(string) bool {
+	if allow == nil {
+		return nil
+	}
+	answers := make(map[string]bool)
+	return func(topic string) bool {
+		answer, ok := answers[topic]
+		if !ok {
+			answer = allow(topic)
+			answers[topic] = answer
+		}
+		return answer
+	}
 }
 
 func upgradeLevel(err error) slog.Level {

@@ -25,7 +25,7 @@ func (h *Hub) History(ctx context.Context, topic string, after Position, limit i
 	if limit <= 0 {
 		limit = math.MaxInt
 	}
-	r, err := h.join(after.String(), []string{topic}, false)
+	r, err := h.join(after.String(), []string{topic}, false, nil)
 	if err != nil {
 		return nil, Position{}, err
 	}

@@ -25,10 +25,11 @@ type Hub struct {
 
 	head atomic.Uint64 // every event up to it is in its topic; written under mu
 
-	mu        sync.Mutex // guards numbering with appending, and what follows
-	topics    map[string]*topic
-	all       []*topic // the same, for the sweep to walk in steps
-	forgotten uint64   // no topic that is not in topics ever had an event above it
+	mu        sync.Mutex        // guards numbering with appending, and what follows
+	topics    map[string]*topic // patterns among them
+	all       []*topic          // the same, for the sweep to walk in steps
+	patterns  trie
+	forgotten uint64 // no topic that is not in topics ever had an event above it
 	sweep     *time.Timer
 	dirty     []*topic // have news and sleeping readers
 	spare     []*topic // the waker's: storage for the next dirty
@@ -110,15 +111,21 @@ func (h *Hub) append(name string, frame []byte) (Position, error) {
 		return Position{}, ErrClosed
 	}
 	t := h.topics[name]
-	if t == nil { // else its name was checked before
+	if t == nil || t.pattern { // else its name was checked before
 		if err := checkTopic(name); err != nil {
 			return Position{}, err
 		}
 		t = h.topic(name)
 	}
-	seq := h.head.Load() + 1
-	if t.append(seq, h.now(), h.idPrefix, frame, h.opts.History) {
+	seq, now := h.head.Load()+1, h.now()
+	t.idle = now
+	if t.append(seq, now, nil, h.idPrefix, frame, h.opts.History) {
 		h.wake(t)
+	}
+	for _, p := range h.patternsOf(t) {
+		if p.append(seq, now, t.line, h.idPrefix, frame, h.opts.History) {
+			h.wake(p)
+		}
 	}
 	h.head.Store(seq)
 	return Position{Epoch: h.epoch, Seq: seq}, nil
@@ -129,14 +136,30 @@ func (h *Hub) now() time.Duration {
 	return time.Since(h.started)
 }
 
-// topic returns the log of a topic with a valid name, and makes it if need be.
-// It needs h.mu.
+// patternsOf returns the logs of the patterns that match t. It needs h.mu.
+func (h *Hub) patternsOf(t *topic) []*topic {
+	if t.matched != h.patterns.version {
+		t.matched = h.patterns.version
+		t.patterns = h.patterns.match(t.name, t.patterns[:0])
+	}
+	return t.patterns
+}
+
+// topic returns the log of a topic with a valid name, or of a pattern, and
+// makes it if need be. It needs h.mu.
 func (h *Hub) topic(name string) *topic {
 	if t := h.topics[name]; t != nil {
 		return t
 	}
 	name = strings.Clone(name) // it may be a part of a whole request
-	t := newTopic(name, h.forgotten)
+	var t *topic
+	if isPattern(name) {
+		t = newTopic(name, h.head.Load()) // all before is in the topics' logs
+		t.line, t.pattern = nil, true     // its frames name their topics
+		h.patterns.put(name, t)
+	} else {
+		t = newTopic(name, h.forgotten)
+	}
 	t.index = len(h.all)
 	t.idle = h.now()
 	h.topics[name] = t
@@ -184,9 +207,10 @@ func (h *Hub) Position() Position {
 type Stats struct {
 	Subscribers int      // streams and in-process subscriptions
 	Topics      int      // in memory: with subscribers or history, or not long without
+	Patterns    int      // in memory: with subscribers, or not long without
 	Position    Position // of the newest event
 	Events      int      // kept, in all topics
-	Bytes       int64    // of the kept events, encoded
+	Bytes       int64    // of the kept events, encoded, and once more for each pattern
 	Gaps        uint64   // told to readers since the hub started
 }
 
@@ -197,13 +221,17 @@ func (h *Hub) Stats() Stats {
 	defer h.mu.Unlock()
 	s := Stats{
 		Subscribers: len(h.readers),
-		Topics:      len(h.topics),
 		Position:    h.Position(),
 		Gaps:        h.gaps.Load(),
 	}
 	for _, t := range h.all {
-		s.Events += t.events
 		s.Bytes += t.bytes
+		if t.pattern {
+			s.Patterns++
+			continue
+		}
+		s.Topics++
+		s.Events += t.events
 	}
 	return s
 }

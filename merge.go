@@ -1,6 +1,7 @@
 package ssehub
 
 import (
+	"bytes"
 	"math"
 	"sync"
 )
@@ -14,7 +15,7 @@ func (r *reader) take(views []view) []byte {
 	switch {
 	case len(views) == 0:
 		return nil
-	case len(r.seats) == 1:
+	case len(r.seats) == 1 && r.past == nil && (r.allow == nil || !r.seats[0].topic.pattern):
 		r.cursor = views[0].last()
 		return views[0].frames()
 	default:
@@ -22,8 +23,9 @@ func (r *reader) take(views []view) []byte {
 	}
 }
 
-// merge returns the frames of several topics by position, each behind the
-// line that names its topic.
+// merge returns the frames of several logs by position, each behind the line
+// that names its topic, and each once, in however many of the logs it is. It may
+// return nothing.
 func (r *reader) merge(views []view) []byte {
 	horizon := uint64(math.MaxUint64) // above it a view's topic may have more, in its next segment
 	for i := range views {
@@ -35,6 +37,7 @@ func (r *reader) merge(views []view) []byte {
 		r.batch = batches.Get().(*[]byte)
 	}
 	buf := (*r.batch)[:0]
+	written, done := r.cursor, r.cursor
 	for len(views) > 0 {
 		first := 0
 		for i := range views {
@@ -44,22 +47,39 @@ func (r *reader) merge(views []view) []byte {
 		}
 		v := &views[first]
 		e := v.entries[0]
-		size := len(v.line) + int(e.end-v.start)
-		if e.seq > horizon || len(buf) > 0 && len(buf)+size > maxBatch {
+		if e.seq > horizon {
 			break
 		}
-		buf = append(buf, v.line...)
-		buf = append(buf, v.buf[v.start:e.end]...)
-		r.cursor = e.seq
+		if frame := v.buf[v.start:e.end]; e.seq > written && r.allows(v, frame) {
+			if len(buf) > 0 && len(buf)+len(v.line)+len(frame) > maxBatch {
+				done = min(done, e.seq-1) // another log's copy of it may have been passed over
+				break
+			}
+			buf = append(buf, v.line...)
+			buf = append(buf, frame...)
+			written = e.seq
+		}
+		done = e.seq
 		v.start, v.entries = e.end, v.entries[1:]
 		if len(v.entries) == 0 {
 			views[first] = views[len(views)-1]
 			views = views[:len(views)-1]
 		}
 	}
+	r.cursor = done
 	*r.batch = buf
 	clear(r.views) // a slow write of the copy must not keep the originals
 	return buf
+}
+
+// allows reports whether the frame is for this reader. What a pattern has met is
+// asked about; the rest was before the reader joined.
+func (r *reader) allows(v *view, frame []byte) bool {
+	if r.allow == nil || !v.pattern {
+		return true
+	}
+	name, _, _ := bytes.Cut(frame[len("topic: "):], []byte{'\n'})
+	return r.allow(string(name))
 }
 
 // release lets go of the logs' memory, and gives back what next lent, before a

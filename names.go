@@ -3,12 +3,14 @@ package ssehub
 import (
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // ErrInvalidTopic is wrapped by the error for a topic that cannot be published
 // or subscribed to. A topic is 1 to 256 bytes of printable ASCII without space,
 // quotes, backslash, %, *, < and >; a dot divides it into tokens, none of which
-// is empty.
+// is empty. A pattern, which can only be subscribed to, has "*" in place of any
+// one token, or ">" as its last, in place of one or more.
 var ErrInvalidTopic = errors.New("ssehub: invalid topic")
 
 const maxTopicLen = 256
@@ -43,8 +45,22 @@ func checkTopic(name string) error {
 	return nil
 }
 
-// checkTopics returns each of topics once, or an error that wraps
-// ErrInvalidTopic.
+// checkPattern accepts a topic, or a pattern.
+func checkPattern(name string) error {
+	if !isPattern(name) {
+		return checkTopic(name)
+	}
+	tokens := strings.Split(name, ".")
+	for i, token := range tokens {
+		if token == "*" || token == ">" && i == len(tokens)-1 {
+			tokens[i] = "x" // as long, and any token will do
+		}
+	}
+	return checkTopic(strings.Join(tokens, "."))
+}
+
+// checkTopics returns each of topics, which may be patterns, once, or an error
+// that wraps ErrInvalidTopic.
 func checkTopics(topics []string) ([]string, error) {
 	if len(topics) == 0 {
 		return nil, fmt.Errorf("%w: none given", ErrInvalidTopic)
@@ -52,7 +68,7 @@ func checkTopics(topics []string) ([]string, error) {
 	names := make([]string, 0, len(topics))
 	seen := make(map[string]bool, len(topics))
 	for _, name := range topics {
-		if err := checkTopic(name); err != nil {
+		if err := checkPattern(name); err != nil {
 			return nil, err
 		}
 		if !seen[name] {

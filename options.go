@@ -49,9 +49,10 @@ type Options struct {
 
 	// Authorize decides about each request to a Handler before anything is
 	// sent, on every reconnect as well. Without it only handlers with fixed
-	// topics answer. An error refuses the request with status 403; its text
-	// goes to the Logger and not to the client. Serve and Subscribe do not ask
-	// it. It must be safe for concurrent use.
+	// topics answer. It sees patterns as they were asked for; Grant.AllowTopic
+	// sees what they meet. An error refuses the request with status 403; its
+	// text goes to the Logger and not to the client. Serve and Subscribe do not
+	// ask it. It must be safe for concurrent use.
 	Authorize func(r *http.Request, topics []string) (Grant, error)
 
 	// Logger gets what an operator should know: refusals and their reason,
@@ -77,6 +78,10 @@ type Grant struct {
 	// is asked again. If it refuses then, with 403, the client does not come
 	// back. Zero means never; a time that has passed refuses the request.
 	Expires time.Time
+	// AllowTopic decides about each topic that a pattern of the request meets:
+	// once for each stream and topic, before the first event of it. The stream
+	// waits for the answer. Nil allows all that the patterns match.
+	AllowTopic func(topic string) bool
 }
 
 // Overflow says what happens to a reader that is slower than its topics for so

@@ -15,7 +15,7 @@ import (
 
 // Faults 11, 55: names that could be taken for something else.
 var invalidTopics = []string{
-	"*", "a.*", ">", "a.>", "../x", "..", ".", "a.", ".a", "a..b", "a\x00b", "a\nb", "a\rb", "a b", "%2e", "a%2eb",
+	"a*", "*a", "**", ">.a", "a.>.b", "a>", ">>", "*.", ".>", "../x", "..", ".", "a.", ".a", "a..b", "a\x00b", "a\nb", "a\rb", "a b", "%2e", "a%2eb",
 	"<script>", "\"", "'", "`", "\\", "é", "e\u0301", "\u202e", "\u200b", "\ufeff", "\xff", "\x7f", strings.Repeat("t", 257),
 }
 
@@ -27,7 +27,7 @@ func TestPublishRefuses(t *testing.T) {
 	cancelled, cancel := context.WithCancel(t.Context())
 	cancel()
 
-	for _, topic := range append(invalidTopics, "") {
+	for _, topic := range append(invalidTopics, "", "*", "a.*", "*.a", ">", "a.>") {
 		_, err := hub.Publish(t.Context(), topic, sse.Message{})
 		require.ErrorIs(t, err, ssehub.ErrInvalidTopic, "%q", topic)
 	}

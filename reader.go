@@ -17,14 +17,17 @@ var ErrSlowSubscriber = errors.New("ssehub: subscriber too slow")
 type reader struct {
 	hub     *Hub
 	seats   []seat
-	cursor  uint64        // everything up to it was handed out or told as lost
-	control []byte        // what comes before anything else: hello and gaps
-	ahead   []byte        // frames taken together with the gap before them
-	origin  Position      // the id that was in force before the first event
-	views   []view        // what look found; no longer than to the next sleep
-	batch   *[]byte       // from batches, for the frames of several topics
-	wake    chan struct{} // holds one token
-	conn    *sse.Conn     // nil in process; set by begin
+	past    []seat                  // topics of late patterns, until the cursor is at pastTo
+	pastTo  uint64                  // where the late patterns' own logs begin
+	allow   func(topic string) bool // of the topics that patterns meet; nil: all
+	cursor  uint64                  // everything up to it was handed out or told as lost
+	control []byte                  // what comes before anything else: hello and gaps
+	ahead   []byte                  // frames taken together with the gap before them
+	origin  Position                // the id that was in force before the first event
+	views   []view                  // what look found; no longer than to the next sleep
+	batch   *[]byte                 // from batches, for the frames of several topics
+	wake    chan struct{}           // holds one token
+	conn    *sse.Conn               // nil in process; set by begin
 }
 
 // seat is a reader's place at one topic.
@@ -34,14 +37,15 @@ type seat struct {
 	told   uint64 // losses up to it were told
 	round  uint64 // of the topic when it was put into waiting
 	index  int    // in the topic's waiting
+	late   bool   // a pattern whose log began behind the cursor: first comes past
 }
 
 // join makes a reader of topics, which checkTopics has seen, that goes on behind
 // lastEventID and gets what is published from now on. The caller must have it
 // leave. Between the two it may begin, and then must end: from begin on it is
 // one of the tasks that Shutdown and Close wait for.
-func (h *Hub) join(lastEventID string, topics []string, greet bool) (*reader, error) {
-	r := &reader{hub: h, wake: make(chan struct{}, 1), seats: make([]seat, len(topics))}
+func (h *Hub) join(lastEventID string, topics []string, greet bool, allow func(string) bool) (*reader, error) {
+	r := &reader{hub: h, wake: make(chan struct{}, 1), seats: make([]seat, len(topics)), allow: allow}
 	h.mu.Lock()
 	if h.draining {
 		h.mu.Unlock()
@@ -56,7 +60,14 @@ func (h *Hub) join(lastEventID string, topics []string, greet bool) (*reader, er
 	}
 	head := h.head.Load()
 	h.mu.Unlock()
+	joined := false
+	defer func() {
+		if !joined { // allow has panicked
+			r.leave()
+		}
+	}()
 	r.goOn(lastEventID, head, greet)
+	joined = true
 	return r, nil
 }
 
@@ -106,32 +117,36 @@ func (r *reader) end(last func()) {
 // for one write; nil if there is no news, and ErrClosed if there will be none.
 // They stay valid until the following call of next or release.
 func (r *reader) next() ([]byte, error) {
-	if frames := r.control; frames != nil {
+	if frames := r.control; len(frames) > 0 {
 		r.control = nil
 		return frames, nil
 	}
-	if frames := r.ahead; frames != nil {
+	if frames := r.ahead; len(frames) > 0 {
 		r.ahead = nil
 		return frames, nil
 	}
-	ending := r.hub.isDraining() // read first: then nothing is published behind what look finds
-	until := r.hub.head.Load()
-	views, lost, floor := r.look(until)
-	switch {
-	case len(lost) > 0 && r.hub.opts.Overflow == Disconnect:
-		return nil, ErrSlowSubscriber
-	case len(lost) > 0:
-		frames := r.appendGaps(nil, sse.ReasonOverflow, lost, floor)
-		r.cursor = floor
-		r.ahead = r.take(views) // later they may be gone, and a slow reader would get nothing but gaps
-		return frames, nil
-	case len(views) > 0:
-		return r.take(views), nil
-	case ending:
-		return nil, ErrClosed
-	default:
-		r.cursor = max(r.cursor, until)
-		return nil, nil
+	for {
+		ending := r.hub.isDraining() // read first: then nothing is published behind what look finds
+		until := r.hub.head.Load()
+		views, lost, floor := r.look(until)
+		switch {
+		case len(lost) > 0 && r.hub.opts.Overflow == Disconnect:
+			return nil, ErrSlowSubscriber
+		case len(lost) > 0:
+			frames := r.appendGaps(nil, sse.ReasonOverflow, lost, floor)
+			r.cursor = floor
+			r.ahead = r.take(views) // later they may be gone, and a slow reader would get nothing but gaps
+			return frames, nil
+		case len(views) > 0:
+			if frames := r.take(views); len(frames) > 0 {
+				return frames, nil
+			}
+		case ending:
+			return nil, ErrClosed
+		default:
+			r.cursor = max(r.cursor, until)
+			return nil, nil
+		}
 	}
 }
 
@@ -140,14 +155,28 @@ func (r *reader) next() ([]byte, error) {
 // position up to which no kept event is left to deliver.
 func (r *reader) look(until uint64) (views []view, lost []*seat, floor uint64) {
 	r.views = r.views[:0]
+	if r.past != nil {
+		if views, lost, floor := r.lookBack(); len(views) > 0 || len(lost) > 0 {
+			return views, lost, floor
+		}
+		r.cursor = max(r.cursor, r.pastTo)
+		r.past = nil
+	}
 	if len(r.seats) == 1 {
-		// One topic is in order by itself; only between several the order
+		// One log is in order by itself; only between several the order
 		// needs a bound below which all of them are complete.
 		return r.lookOne(until)
 	}
-	floor = max(r.cursor, until)
-	for i := range r.seats {
-		s := &r.seats[i]
+	return r.lookAll(r.seats, until, nil, max(r.cursor, until))
+}
+
+// lookAll adds to lost and lowers floor by what it finds at the seats.
+func (r *reader) lookAll(seats []seat, until uint64, lost []*seat, floor uint64) ([]view, []*seat, uint64) {
+	for i := range seats {
+		s := &seats[i]
+		if s.late && r.past != nil {
+			continue
+		}
 		v, dropped := s.topic.after(r.cursor, until)
 		if dropped > max(r.cursor, s.told) {
 			s.told = dropped

@@ -88,6 +88,7 @@ type view struct {
 	start   uint32
 	entries []entry
 	line    []byte // the topic's
+	pattern bool   // each frame begins with such a line
 	more    bool   // there are further segments
 }
 

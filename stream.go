@@ -10,7 +10,7 @@ import (
 	"github.com/ssehub-go/ssehub/sse"
 )
 
-// Serve writes the events of topics to conn, which the application upgraded
+// Serve writes the events of topics, which may be patterns, to conn, which the application upgraded
 // itself, until the stream has ended, and returns why: [ErrClosed] after
 // Shutdown or Close, [sse.ErrConnectionClosed] when the client has left or did
 // not read within the write timeout, [ErrSlowSubscriber], [ErrInvalidTopic], or
@@ -22,7 +22,7 @@ func (h *Hub) Serve(ctx context.Context, conn *sse.Conn, topics ...string) error
 	if err != nil {
 		return err
 	}
-	r, err := h.join(conn.LastEventID(), names, true)
+	r, err := h.join(conn.LastEventID(), names, true, nil)
 	if err != nil {
 		return err
 	}

@@ -21,8 +21,8 @@ type Subscription struct {
 	err error // why it ended
 }
 
-// Subscribe reads the events of topics that are published from now on, until
-// ctx ends, Close is called or the hub ends. The caller must receive from Events
+// Subscribe reads the events of topics, which may be patterns, that are published
+// from now on, until ctx ends, Close is called or the hub ends. The caller must receive from Events
 // until it is closed, or call Close or end ctx; Shutdown waits for that.
 // Errors: [ErrInvalidTopic], [ErrClosed].
 func (h *Hub) Subscribe(ctx context.Context, topics ...string) (*Subscription, error) {
@@ -38,7 +38,7 @@ func (h *Hub) Resume(ctx context.Context, lastEventID string, topics ...string) 
 	if err != nil {
 		return nil, err
 	}
-	r, err := h.join(lastEventID, names, false)
+	r, err := h.join(lastEventID, names, false, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -117,8 +117,8 @@ func (s *Subscription) deliver(ctx context.Context, r *reader) error {
 		if err := dec.Decode(&m); err != nil {
 			return err
 		}
-		if len(r.seats) == 1 && m.Type != sse.TypeGap { // else the frames tell
-			m.Topic = r.seats[0].topic.name
+		if s := &r.seats[0]; len(r.seats) == 1 && !s.topic.pattern && m.Type != sse.TypeGap { // else the frames tell
+			m.Topic = s.topic.name
 		}
 		select {
 		case s.events <- m:

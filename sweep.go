@@ -56,16 +56,24 @@ func (h *Hub) endSweep() {
 	}
 }
 
-// forget removes t if nobody reads it and it keeps nothing. Its last position
-// stays behind as a bound for all topics that are not in memory, or an old id
-// would look complete. So that this costs nobody a false gap while clients come
-// back, an empty topic stays for as long as an event would. It needs h.mu.
+// forget removes t if nobody reads it and, unless it is a pattern, it keeps
+// nothing. A topic's last position stays behind as a bound for all topics that
+// are not in memory, or an old id would look complete. So that this costs nobody
+// a false gap while clients come back, an empty topic stays for as long as an
+// event would. It needs h.mu.
 func (h *Hub) forget(t *topic, now time.Duration) bool {
 	t.trim(now, h.opts.History)
-	if t.readers > 0 || t.events > 0 || now-t.idle < h.idleAge() {
+	switch {
+	case t.readers > 0:
 		return false
+	case t.pattern && now-t.idle >= patternLinger:
+		h.patterns.put(t.name, nil)
+		t.setSegments(nil) // topics may remember it until their next event
+	case t.pattern || t.events > 0 || now-t.idle < h.idleAge():
+		return false
+	default:
+		h.forgotten = max(h.forgotten, t.dropped.Load())
 	}
-	h.forgotten = max(h.forgotten, t.dropped.Load())
 	delete(h.topics, t.name)
 	end := len(h.all) - 1
 	moved := h.all[end]

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// topic is the log of one topic: the frames of its window, encoded once, in
-// segments that are contiguous in memory.
+// topic is the log of one topic, or pattern: the frames of its window, encoded
+// once, in segments that are contiguous in memory.
 //
 // Whoever holds Hub.mu is its only writer. Readers take no lock: with a
 // thousand of them on a lock, a publisher that needs it too waits until each
@@ -23,8 +23,9 @@ import (
 // Segments that are dropped are left to the garbage collector. A slow write
 // pins the one segment it is about, and nothing behind it.
 type topic struct {
-	name string
-	line []byte // "topic: name\n", for readers of several topics
+	name    string
+	line    []byte // "topic: name\n", for readers of several topics
+	pattern bool   // the frames have that line already
 
 	segments atomic.Pointer[[]*segment] // oldest first; a new slice for every change
 	last     atomic.Uint64              // newest event ever, kept or not
@@ -35,7 +36,10 @@ type topic struct {
 	events  int // kept
 	bytes   int64
 	readers int
-	idle    time.Duration // when the last reader left or the last event came
+	idle    time.Duration // when it was last of use: a reader left or, unless it is a pattern, an event came
+
+	patterns []*topic // that match, as of matched
+	matched  uint64   // version of Hub.patterns
 
 	armed   atomic.Bool   // readers wait, and the waker was not told yet
 	waitMu  sync.Mutex    // guards waiting; never taken under Hub.mu
@@ -53,11 +57,11 @@ func newTopic(name string, dropped uint64) *topic {
 	return t
 }
 
-// append adds the frame "prefix seq LF rest" and reports whether the waker must
-// be told. It needs Hub.mu.
-func (t *topic) append(seq uint64, at time.Duration, prefix string, rest []byte, keep Retention) (wake bool) {
+// append adds the frame "line prefix seq LF rest" and reports whether the waker
+// must be told. It needs Hub.mu.
+func (t *topic) append(seq uint64, at time.Duration, line []byte, prefix string, rest []byte, keep Retention) (wake bool) {
 	const maxDigits = 20
-	size := len(prefix) + maxDigits + 1 + len(rest)
+	size := len(line) + len(prefix) + maxDigits + 1 + len(rest)
 	segments := *t.segments.Load()
 	var s *segment
 	if n := len(segments); n > 0 {
@@ -68,7 +72,8 @@ func (t *topic) append(seq uint64, at time.Duration, prefix string, rest []byte,
 		s = newSegment(size, s)
 	}
 	start := s.used
-	frame := append(s.buf[start:start], prefix...)
+	frame := append(s.buf[start:start], line...)
+	frame = append(frame, prefix...)
 	frame = strconv.AppendUint(frame, seq, 10)
 	frame = append(frame, '\n')
 	frame = append(frame, rest...)
@@ -78,7 +83,6 @@ func (t *topic) append(seq uint64, at time.Duration, prefix string, rest []byte,
 		t.setSegments(append(slices.Clip(segments), s))
 	}
 	t.last.Store(seq)
-	t.idle = at
 	t.events++
 	t.bytes += int64(len(frame))
 	t.trim(at, keep)
@@ -142,12 +146,12 @@ func (t *topic) after(cursor, until uint64) (v view, dropped uint64) {
 	entries := segments[n].final()
 	i := sort.Search(len(entries), func(i int) bool { return entries[i].seq > cursor })
 	end := len(entries)
-	for end > i && entries[end-1].seq > until { // at most the few that came since until was read
-		end--
+	if entries[end-1].seq > until {
+		end = i + sort.Search(end-i, func(k int) bool { return entries[i+k].seq > until })
 	}
 	return view{
 		buf: segments[n].buf, start: start(entries, i), entries: entries[i:end],
-		line: t.line, more: n+1 < len(segments),
+		line: t.line, pattern: t.pattern, more: n+1 < len(segments),
 	}, dropped
 }
 
