@@ -13,7 +13,11 @@ import (
 func (r *reader) goOn(lastEventID string, head uint64, greet bool) {
 	if lastEventID == "" {
 		r.cursor = head
-		r.hello(greet, sse.VerdictFresh, r.position(head))
+		id := r.position(head)
+		if r.lookUpState(head) {
+			id = Position{} // that comes behind the state
+		}
+		r.hello(greet, sse.VerdictFresh, id)
 		return
 	}
 	pos, err := ParsePosition(lastEventID)

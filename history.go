@@ -31,6 +31,7 @@ func (h *Hub) History(ctx context.Context, topic string, after Position, limit i
 	}
 	defer r.leave()
 	if after == (Position{}) {
+		r.state = nil // it is a part of the history
 		s := &r.seats[0]
 		r.cursor = s.topic.beforeNewest(limit, r.cursor)
 		s.told = math.MaxUint64 // who has nothing has lost nothing

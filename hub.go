@@ -29,6 +29,7 @@ type Hub struct {
 	topics    map[string]*topic // patterns among them
 	all       []*topic          // the same, for the sweep to walk in steps
 	patterns  trie
+	latest    int    // of them, under Latest
 	forgotten uint64 // no topic that is not in topics ever had an event above it
 	sweep     *time.Timer
 	dirty     []*topic // have news and sleeping readers
@@ -72,6 +73,21 @@ var scratch = sync.Pool{New: func() any { return new([]byte) }}
 // (also for a Type that starts with "ssehub."), [sse.ErrEventTooLarge],
 // [ErrClosed], that of ctx.
 func (h *Hub) Publish(ctx context.Context, topic string, m sse.Message) (Position, error) {
+	return h.PublishWith(ctx, topic, m, PublishOptions{})
+}
+
+// PublishOptions says more of a message that is published.
+type PublishOptions struct {
+	// Key names what the message is the newest value of, such as a row of a
+	// table. It counts in topics under Latest, and is not sent. The empty key is
+	// a key like any other. At most 256 bytes.
+	Key string
+}
+
+const maxKeyLen = 256
+
+// PublishWith is Publish with options.
+func (h *Hub) PublishWith(ctx context.Context, topic string, m sse.Message, opts PublishOptions) (Position, error) {
 	if err := ctx.Err(); err != nil {
 		return Position{}, err
 	}
@@ -80,6 +96,9 @@ func (h *Hub) Publish(ctx context.Context, topic string, m sse.Message) (Positio
 	}
 	if limit := h.opts.MaxEventSize; limit > 0 && len(m.Data)+len(m.Type)+len(topic) > limit {
 		return Position{}, fmt.Errorf("%w: limit %d bytes", sse.ErrEventTooLarge, limit)
+	}
+	if len(opts.Key) > maxKeyLen {
+		return Position{}, fmt.Errorf("%w: key of %d bytes, limit %d", sse.ErrInvalidField, len(opts.Key), maxKeyLen)
 	}
 	m.ID, m.Topic = "", ""
 	if m.Data == nil {
@@ -98,32 +117,55 @@ func (h *Hub) Publish(ctx context.Context, topic string, m sse.Message) (Positio
 	if cap(frame) <= maxSegment {
 		*buf = frame
 	}
-	return h.append(topic, frame)
+	for {
+		pos, err := h.append(topic, frame, opts.Key)
+		if err != errNoTopic {
+			return pos, err
+		}
+		if err := h.makeTopic(topic); err != nil {
+			return Position{}, err
+		}
+	}
 }
+
+// makeTopic makes the log of a topic, if its name is valid.
+func (h *Hub) makeTopic(name string) error {
+	if err := checkTopic(name); err != nil {
+		return err
+	}
+	policy := h.opts.OverflowFor(name) // under no lock, as it is the application's
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.topic(name, policy)
+	return nil
+}
+
+var errNoTopic = errors.New("ssehub: no such topic") // for PublishWith alone
 
 // append gives the frame its number and puts it into the log in one step: if
 // another topic's next event could be seen before this one, a reader of both
 // would resume behind it.
-func (h *Hub) append(name string, frame []byte) (Position, error) {
+func (h *Hub) append(name string, frame []byte, key string) (Position, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.draining {
 		return Position{}, ErrClosed
 	}
 	t := h.topics[name]
-	if t == nil || t.pattern { // else its name was checked before
-		if err := checkTopic(name); err != nil {
-			return Position{}, err
-		}
-		t = h.topic(name)
+	if t == nil || t.pattern {
+		return Position{}, errNoTopic
 	}
 	seq, now := h.head.Load()+1, h.now()
 	t.idle = now
-	if t.append(seq, now, nil, h.idPrefix, frame, h.opts.History) {
+	if t.append(seq, now, nil, h.idPrefix, frame, key, h.opts.History) {
 		h.wake(t)
 	}
 	for _, p := range h.patternsOf(t) {
-		if p.append(seq, now, t.line, h.idPrefix, frame, h.opts.History) {
+		pkey := ""
+		if p.latest != nil {
+			pkey = name + " " + key
+		}
+		if p.append(seq, now, t.line, h.idPrefix, frame, pkey, h.opts.History) {
 			h.wake(p)
 		}
 	}
@@ -147,18 +189,21 @@ func (h *Hub) patternsOf(t *topic) []*topic {
 
 // topic returns the log of a topic with a valid name, or of a pattern, and
 // makes it if need be. It needs h.mu.
-func (h *Hub) topic(name string) *topic {
+func (h *Hub) topic(name string, policy Overflow) *topic {
 	if t := h.topics[name]; t != nil {
 		return t
 	}
 	name = strings.Clone(name) // it may be a part of a whole request
 	var t *topic
 	if isPattern(name) {
-		t = newTopic(name, h.head.Load()) // all before is in the topics' logs
-		t.line, t.pattern = nil, true     // its frames name their topics
+		t = newTopic(name, policy, h.head.Load()) // all before is in the topics' logs
+		t.line, t.pattern = nil, true             // its frames name their topics
 		h.patterns.put(name, t)
 	} else {
-		t = newTopic(name, h.forgotten)
+		t = newTopic(name, policy, h.forgotten)
+	}
+	if t.latest != nil {
+		h.latest++
 	}
 	t.index = len(h.all)
 	t.idle = h.now()
@@ -225,13 +270,14 @@ func (h *Hub) Stats() Stats {
 		Gaps:        h.gaps.Load(),
 	}
 	for _, t := range h.all {
-		s.Bytes += t.bytes
+		events, bytes := t.kept()
+		s.Bytes += bytes
 		if t.pattern {
 			s.Patterns++
 			continue
 		}
 		s.Topics++
-		s.Events += t.events
+		s.Events += events
 	}
 	return s
 }

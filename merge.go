@@ -51,6 +51,9 @@ func (r *reader) merge(views []view) []byte {
 			break
 		}
 		if frame := v.buf[v.start:e.end]; e.seq > written && r.allows(v, frame) {
+			if r.bare {
+				frame = frame[bytes.IndexByte(frame, '\n')+1:]
+			}
 			if len(buf) > 0 && len(buf)+len(v.line)+len(frame) > maxBatch {
 				done = min(done, e.seq-1) // another log's copy of it may have been passed over
 				break
@@ -85,6 +88,9 @@ func (r *reader) allows(v *view, frame []byte) bool {
 // release lets go of the logs' memory, and gives back what next lent, before a
 // sleep.
 func (r *reader) release() {
+	if r.state != nil {
+		r.state.release()
+	}
 	clear(r.views[:cap(r.views)])
 	if r.batch != nil {
 		if cap(*r.batch) == maxBatch { // else grown for one huge event

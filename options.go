@@ -18,6 +18,10 @@ type Options struct {
 	// The default is SkipToOldest.
 	Overflow Overflow
 
+	// OverflowFor says it for each topic or pattern that comes into being, in
+	// place of Overflow. It must be safe for concurrent use.
+	OverflowFor func(topic string) Overflow
+
 	// Heartbeat is how long a stream may be quiet before the hub writes the
 	// comment line ":", which keeps proxies from closing it and finds clients
 	// that are gone. The default is 15 s; negative means never.
@@ -96,6 +100,13 @@ const (
 	// Disconnect ends the stream, or the Subscription with ErrSlowSubscriber.
 	// A client that comes back is told the gap then.
 	Disconnect
+	// Latest keeps the newest message of each key, PublishOptions.Key, also
+	// when it has left the window: a reader that lags goes on with these, in
+	// their order, and then has the whole window. What it does not get is
+	// superseded, and so no loss. A new reader gets them all first. History
+	// bounds what is kept before the window once more, by Events and Bytes: what
+	// is above that is lost, and told. Age does not count there.
+	Latest
 )
 
 const defaultAge = 10 * time.Minute
@@ -104,6 +115,9 @@ func (o *Options) withDefaults() Options {
 	var opts Options
 	if o != nil {
 		opts = *o
+	}
+	if overflow := opts.Overflow; opts.OverflowFor == nil {
+		opts.OverflowFor = func(string) Overflow { return overflow }
 	}
 	setDefault(&opts.History.Events, 10_000)
 	setDefault(&opts.History.Bytes, 1<<20)

@@ -3,6 +3,7 @@ package ssehub
 import (
 	"errors"
 	"math"
+	"slices"
 
 	"github.com/ssehub-go/ssehub/sse"
 )
@@ -23,6 +24,9 @@ type reader struct {
 	cursor  uint64                  // everything up to it was handed out or told as lost
 	control []byte                  // what comes before anything else: hello and gaps
 	ahead   []byte                  // frames taken together with the gap before them
+	state   *reader                 // of the newest values, before anything else but control
+	stateTo uint64                  // as of
+	bare    bool                    // leave out the ids
 	origin  Position                // the id that was in force before the first event
 	views   []view                  // what look found; no longer than to the next sleep
 	batch   *[]byte                 // from batches, for the frames of several topics
@@ -46,6 +50,10 @@ type seat struct {
 // one of the tasks that Shutdown and Close wait for.
 func (h *Hub) join(lastEventID string, topics []string, greet bool, allow func(string) bool) (*reader, error) {
 	r := &reader{hub: h, wake: make(chan struct{}, 1), seats: make([]seat, len(topics)), allow: allow}
+	policies := make([]Overflow, len(topics))
+	for i, name := range topics {
+		policies[i] = h.opts.OverflowFor(name)
+	}
 	h.mu.Lock()
 	if h.draining {
 		h.mu.Unlock()
@@ -53,7 +61,7 @@ func (h *Hub) join(lastEventID string, topics []string, greet bool, allow func(s
 	}
 	now := h.now()
 	for i, name := range topics {
-		t := h.topic(name)
+		t := h.topic(name, policies[i])
 		t.trim(now, h.opts.History) // what is too old is not replayed
 		t.readers++
 		r.seats[i] = seat{topic: t, reader: r}
@@ -125,12 +133,15 @@ func (r *reader) next() ([]byte, error) {
 		r.ahead = nil
 		return frames, nil
 	}
+	if r.state != nil {
+		return r.nextState(), nil
+	}
 	for {
 		ending := r.hub.isDraining() // read first: then nothing is published behind what look finds
 		until := r.hub.head.Load()
 		views, lost, floor := r.look(until)
 		switch {
-		case len(lost) > 0 && r.hub.opts.Overflow == Disconnect:
+		case slices.ContainsFunc(lost, func(s *seat) bool { return s.topic.policy == Disconnect }):
 			return nil, ErrSlowSubscriber
 		case len(lost) > 0:
 			frames := r.appendGaps(nil, sse.ReasonOverflow, lost, floor)

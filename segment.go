@@ -22,8 +22,9 @@ type segment struct {
 	count   atomic.Int64 // of entries that are final
 
 	// Guarded by Hub.mu.
-	used  int // bytes
-	first int // entries before it are dropped
+	used  int    // bytes
+	first int    // entries before it are dropped
+	keys  []*key // of the entries, under Latest
 }
 
 // entry describes one frame, which starts where the one before it ends.

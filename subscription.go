@@ -117,6 +117,9 @@ func (s *Subscription) deliver(ctx context.Context, r *reader) error {
 		if err := dec.Decode(&m); err != nil {
 			return err
 		}
+		if m.Type == sse.TypeMark {
+			continue // the decoder has its id
+		}
 		if s := &r.seats[0]; len(r.seats) == 1 && !s.topic.pattern && m.Type != sse.TypeGap { // else the frames tell
 			m.Topic = s.topic.name
 		}

@@ -63,16 +63,20 @@ func (h *Hub) endSweep() {
 // event would. It needs h.mu.
 func (h *Hub) forget(t *topic, now time.Duration) bool {
 	t.trim(now, h.opts.History)
+	events, _ := t.kept()
 	switch {
 	case t.readers > 0:
 		return false
 	case t.pattern && now-t.idle >= patternLinger:
 		h.patterns.put(t.name, nil)
 		t.setSegments(nil) // topics may remember it until their next event
-	case t.pattern || t.events > 0 || now-t.idle < h.idleAge():
+	case t.pattern || events > 0 || now-t.idle < h.idleAge():
 		return false
 	default:
 		h.forgotten = max(h.forgotten, t.dropped.Load())
+	}
+	if t.latest != nil {
+		h.latest--
 	}
 	delete(h.topics, t.name)
 	end := len(h.all) - 1

@@ -26,6 +26,8 @@ type topic struct {
 	name    string
 	line    []byte // "topic: name\n", for readers of several topics
 	pattern bool   // the frames have that line already
+	policy  Overflow
+	latest  *latest // under Latest; what leaves the window goes there
 
 	segments atomic.Pointer[[]*segment] // oldest first; a new slice for every change
 	last     atomic.Uint64              // newest event ever, kept or not
@@ -33,7 +35,7 @@ type topic struct {
 
 	// Guarded by Hub.mu.
 	index   int // in Hub.all
-	events  int // kept
+	events  int // in the window
 	bytes   int64
 	readers int
 	idle    time.Duration // when it was last of use: a reader left or, unless it is a pattern, an event came
@@ -48,8 +50,11 @@ type topic struct {
 	spare   []*seat       // the waker's: storage for the next waiting
 }
 
-func newTopic(name string, dropped uint64) *topic {
-	t := &topic{name: name, line: []byte("topic: " + name + "\n")}
+func newTopic(name string, policy Overflow, dropped uint64) *topic {
+	t := &topic{name: name, line: []byte("topic: " + name + "\n"), policy: policy}
+	if policy == Latest {
+		t.latest = newLatest(dropped)
+	}
 	t.round.Store(1) // no seat's
 	t.segments.Store(new([]*segment))
 	t.last.Store(dropped)
@@ -57,9 +62,9 @@ func newTopic(name string, dropped uint64) *topic {
 	return t
 }
 
-// append adds the frame "line prefix seq LF rest" and reports whether the waker
-// must be told. It needs Hub.mu.
-func (t *topic) append(seq uint64, at time.Duration, line []byte, prefix string, rest []byte, keep Retention) (wake bool) {
+// append adds the frame "line prefix seq LF rest", whose key counts under Latest
+// alone, and reports whether the waker must be told. It needs Hub.mu.
+func (t *topic) append(seq uint64, at time.Duration, line []byte, prefix string, rest []byte, key string, keep Retention) (wake bool) {
 	const maxDigits = 20
 	size := len(line) + len(prefix) + maxDigits + 1 + len(rest)
 	segments := *t.segments.Load()
@@ -79,6 +84,9 @@ func (t *topic) append(seq uint64, at time.Duration, line []byte, prefix string,
 	frame = append(frame, rest...)
 	s.used += len(frame)
 	s.add(entry{seq: seq, at: at, end: uint32(s.used)})
+	if t.latest != nil {
+		t.latest.note(s, key, seq)
+	}
 	if fresh {
 		t.setSegments(append(slices.Clip(segments), s))
 	}
@@ -91,8 +99,12 @@ func (t *topic) append(seq uint64, at time.Duration, line []byte, prefix string,
 
 // trim drops what is above the retention. It needs Hub.mu.
 func (t *topic) trim(now time.Duration, keep Retention) {
+	if t.events == 0 || t.latest != nil && !t.latest.due(t, now, keep) {
+		return
+	}
 	segments := *t.segments.Load()
-	gone := 0
+	gone, dropped := 0, uint64(0)
+loop:
 	for t.events > 0 {
 		s := segments[gone]
 		entries := s.final()
@@ -103,23 +115,38 @@ func (t *topic) trim(now time.Duration, keep Retention) {
 		case tooOld(len(entries) - 1):
 			end = len(entries) // all at once, for the sake of a sweep over many
 		case !tooMany && !tooOld(s.first):
-			t.dropSegments(segments, gone)
-			return
+			break loop
+		}
+		if t.latest != nil {
+			t.latest.take(s, s.first, end)
 		}
 		t.events -= end - s.first
 		t.bytes -= int64(entries[end-1].end - start(entries, s.first))
-		t.dropped.Store(entries[end-1].seq)
+		dropped = entries[end-1].seq
 		if s.first = end; end == len(entries) {
 			gone++
 		}
 	}
-	t.dropSegments(segments, gone)
-}
-
-func (t *topic) dropSegments(segments []*segment, gone int) {
+	if dropped == 0 {
+		return
+	}
+	if t.latest != nil {
+		t.latest.compact(keep)
+	}
+	t.dropped.Store(dropped)
 	if gone > 0 {
 		t.setSegments(slices.Clone(segments[gone:])) // a part would keep what is gone
 	}
+}
+
+// kept returns the number of events that are kept, and their size. It needs
+// Hub.mu.
+func (t *topic) kept() (events int, bytes int64) {
+	if t.latest != nil {
+		front := t.latest.front.Load()
+		events, bytes = front.events, front.bytes
+	}
+	return events + t.events, bytes + t.bytes
 }
 
 func (t *topic) setSegments(segments []*segment) {
@@ -132,16 +159,34 @@ func (t *topic) setSegments(segments []*segment) {
 func (t *topic) after(cursor, until uint64) (v view, dropped uint64) {
 	segments := *t.segments.Load() // before dropped, see topic
 	dropped = t.dropped.Load()
-	cursor = max(cursor, dropped)
+	if t.latest != nil {
+		front := t.latest.front.Load() // behind dropped: it reaches at least up to there
+		if cursor < front.upTo {
+			if v := t.find(front.segments, cursor, until); v.buf != nil {
+				v.more = true
+				return v, front.lost
+			}
+			cursor = front.upTo
+		}
+		dropped = front.lost
+	} else {
+		cursor = max(cursor, dropped)
+	}
 	if t.last.Load() <= cursor {
 		return view{}, dropped
 	}
+	return t.find(segments, cursor, until), dropped
+}
+
+// find returns the first frames behind cursor, up to and including until, that
+// are in one of segments.
+func (t *topic) find(segments []*segment, cursor, until uint64) view {
 	n := sort.Search(len(segments), func(i int) bool {
 		entries := segments[i].final()
 		return entries[len(entries)-1].seq > cursor
 	})
 	if n == len(segments) {
-		return view{}, dropped // it is in a segment that came later
+		return view{} // it is in a segment that came later
 	}
 	entries := segments[n].final()
 	i := sort.Search(len(entries), func(i int) bool { return entries[i].seq > cursor })
@@ -152,13 +197,19 @@ func (t *topic) after(cursor, until uint64) (v view, dropped uint64) {
 	return view{
 		buf: segments[n].buf, start: start(entries, i), entries: entries[i:end],
 		line: t.line, pattern: t.pattern, more: n+1 < len(segments),
-	}, dropped
+	}
 }
 
 // beforeNewest returns the position behind which the newest n events up to head
 // lie, as far as they are kept. Any goroutine may call it.
 func (t *topic) beforeNewest(n int, head uint64) uint64 {
 	segments := *t.segments.Load()
+	dropped := t.dropped.Load()
+	if t.latest != nil {
+		front := t.latest.front.Load()
+		segments = slices.Concat(front.segments, segments)
+		dropped = front.lost
+	}
 	for i := len(segments) - 1; i >= 0; i-- {
 		entries := segments[i].final()
 		for j := len(entries) - 1; j >= 0; j-- {
@@ -171,7 +222,7 @@ func (t *topic) beforeNewest(n int, head uint64) uint64 {
 			n--
 		}
 	}
-	return t.dropped.Load()
+	return dropped
 }
 
 // park has a reader woken at the next append, unless there is news behind its

@@ -7,6 +7,7 @@ import "fmt"
 const (
 	TypeHello = "ssehub.hello"
 	TypeGap   = "ssehub.gap"
+	TypeMark  = "ssehub.mark"
 )
 
 const reserved = "ssehub." // begins the types of all a hub's own events
@@ -48,6 +49,16 @@ type GapError struct{ Gap }
 func (e *GapError) Error() string {
 	return fmt.Sprintf("sse: events of topic %q are missing behind %q, up to %q: %s", e.Topic, e.From, e.To, e.Reason)
 }
+
+// Mark is the data, as JSON, of an event that brings nothing but its id: a
+// place that the reader may resume from.
+type Mark struct {
+	Reason string `json:"reason"`
+}
+
+// ReasonState is that of the [Mark] behind the newest values of all keys, which
+// a new reader gets without ids. What follows changes them.
+const ReasonState = "state"
 
 // Reasons of a [Gap].
 const (

@@ -1,0 +1,136 @@
+package ssehub
+
+import (
+	"strings"
+	"sync/atomic"
+	"time"
+)
+
+// The log of a topic under Latest is compacted: an event that leaves the window
+// is dropped if a newer one has its key, and else kept in front of the window. A
+// cursor that has fallen off the window, or begins at zero, meets the newest
+// event of each key there, and then the window; nothing else in the hub knows
+// about keys.
+//
+// Compacting copies what it keeps. So that this costs each event a copy or two,
+// it waits until there is as much to look at as it kept the last time.
+
+// latest is what a topic under Latest has besides its window.
+type latest struct {
+	front atomic.Pointer[front]
+
+	// Guarded by Hub.mu.
+	keys   map[string]*key
+	behind []place // what trim takes from the window
+}
+
+// key is one key of a topic.
+type key struct {
+	name   string
+	newest uint64 // event
+}
+
+// place is that of an event in memory.
+type place struct {
+	segment *segment
+	index   int
+}
+
+// front is what lies before the window. It does not change.
+type front struct {
+	segments []*segment
+	upTo     uint64 // holds the newest event of each key up to it, or lies in the window
+	lost     uint64 // newest event that was dropped without a newer one of its key
+	events   int
+	bytes    int64
+}
+
+func newLatest(lost uint64) *latest {
+	l := &latest{keys: make(map[string]*key)}
+	l.front.Store(&front{lost: lost})
+	return l
+}
+
+// note has s remember the key of its newest entry.
+func (l *latest) note(s *segment, name string, seq uint64) {
+	k := l.keys[name]
+	if k == nil {
+		k = &key{name: strings.Clone(name)}
+		l.keys[k.name] = k
+	}
+	k.newest = seq
+	s.keys = append(s.keys, k)
+}
+
+// due reports whether enough is above the retention for a compaction to pay.
+func (l *latest) due(t *topic, now time.Duration, keep Retention) bool {
+	front := l.front.Load()
+	oldest := (*t.segments.Load())[0]
+	return keep.Events > 0 && t.events-keep.Events > max(front.events, keep.Events/8) ||
+		keep.Bytes > 0 && t.bytes-keep.Bytes > max(front.bytes, keep.Bytes/8) ||
+		keep.Age > 0 && now-oldest.final()[oldest.first].at >= keep.Age+keep.Age/4
+}
+
+// take adds the entries from i up to end to what leaves the window.
+func (l *latest) take(s *segment, i, end int) {
+	for ; i < end; i++ {
+		l.behind = append(l.behind, place{s, i})
+	}
+}
+
+// compact makes the front anew, from what it was and what left the window.
+func (l *latest) compact(keep Retention) {
+	old := l.front.Load()
+	places := make([]place, 0, len(l.keys))
+	var bytes int64
+	add := func(s *segment, i int) {
+		if entries := s.final(); s.keys[i].newest == entries[i].seq {
+			places = append(places, place{s, i})
+			bytes += int64(entries[i].end - start(entries, i))
+		}
+	}
+	for _, s := range old.segments {
+		for i := range s.keys {
+			add(s, i)
+		}
+	}
+	end := l.behind[len(l.behind)-1]
+	next := &front{lost: old.lost, upTo: end.segment.final()[end.index].seq}
+	for _, p := range l.behind {
+		add(p.segment, p.index)
+	}
+	clear(l.behind)
+	l.behind = l.behind[:0]
+	for keep.Events > 0 && len(places) > keep.Events || keep.Bytes > 0 && bytes > keep.Bytes && len(places) > 1 {
+		s, i := places[0].segment, places[0].index
+		entries := s.final()
+		next.lost = entries[i].seq
+		bytes -= int64(entries[i].end - start(entries, i))
+		delete(l.keys, s.keys[i].name)
+		places = places[1:]
+	}
+	for _, p := range places {
+		next.add(p)
+	}
+	l.front.Store(next)
+}
+
+// add copies an event that is newer than all in f.
+func (f *front) add(p place) {
+	entries := p.segment.final()
+	e := entries[p.index]
+	frame := p.segment.buf[start(entries, p.index):e.end]
+	var s *segment
+	if n := len(f.segments); n > 0 {
+		s = f.segments[n-1]
+	}
+	if s == nil || !s.fits(len(frame)) {
+		s = newSegment(len(frame), s)
+		f.segments = append(f.segments, s)
+	}
+	s.used += copy(s.buf[s.used:], frame)
+	s.add(entry{seq: e.seq, at: e.at, end: uint32(s.used)})
+	s.keys = append(s.keys, p.segment.keys[p.index])
+	f.events++
+	f.bytes += int64(len(frame))
+}

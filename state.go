@@ -1,0 +1,72 @@
+package ssehub
+
+import "github.com/ssehub-go/ssehub/sse"
+
+// A new reader first gets the newest event of each key of its topics under
+// Latest, as of the head at which it joins. These events are sent without ids: a
+// client that is cut among them has none, and begins anew, while the id of an old
+// one would bring it the other topics' events from back then. The mark behind
+// them brings the id from which it can resume.
+
+// lookUpState prepares for that, and reports whether there is any such topic.
+func (r *reader) lookUpState(head uint64) bool {
+	var seats []seat
+	patterns := false
+	for i := range r.seats {
+		t := r.seats[i].topic
+		if t.pattern {
+			patterns = true
+			r.seats[i].late = true // for meets
+		} else if t.latest != nil {
+			seats = append(seats, seat{topic: t})
+		}
+	}
+	if patterns {
+		for _, t := range r.hub.latestTopics() {
+			if r.meets(t.name) && (r.allow == nil || r.allow(t.name)) {
+				seats = append(seats, seat{topic: t})
+			}
+		}
+		for i := range r.seats {
+			r.seats[i].late = false
+		}
+	}
+	if len(seats) > 0 {
+		r.state = &reader{hub: r.hub, seats: seats, bare: true}
+		r.stateTo = head
+	}
+	return len(seats) > 0
+}
+
+// latestTopics returns the topics under Latest.
+func (h *Hub) latestTopics() (topics []*topic) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.latest == 0 {
+		return nil
+	}
+	for _, t := range h.all { // a million take some milliseconds
+		if t.latest != nil && !t.pattern {
+			topics = append(topics, t)
+		}
+	}
+	return topics
+}
+
+// nextState is next as long as there is state.
+func (r *reader) nextState() []byte {
+	s := r.state
+	s.views = s.views[:0]
+	views, _, _ := s.lookAll(s.seats, r.stateTo, nil, 0)
+	if len(views) == 0 {
+		s.release()
+		r.state = nil
+		return appendControl(nil, sse.TypeMark, r.position(r.stateTo), sse.Mark{Reason: sse.ReasonState})
+	}
+	if len(r.seats) == 1 && !r.seats[0].topic.pattern {
+		for i := range views {
+			views[i].line = nil
+		}
+	}
+	return s.merge(views)
+}
