@@ -82,6 +82,17 @@ type PublishOptions struct {
 	// table. It counts in topics under Latest, and is not sent. The empty key is
 	// a key like any other. At most 256 bytes.
 	Key string
+	// IdempotencyKey makes it safe to publish again after an error: as long as
+	// the topic's history has an event that was published with the same one,
+	// nothing is published, and the position is that event's. Empty means none.
+	// At most 256 bytes.
+	IdempotencyKey string
+	// Ephemeral sends the message to those who are there, without an id, and
+	// keeps it no longer than that takes: a token of a language model, a sign
+	// that somebody types. Who reconnects does not get it, and who is too slow
+	// may miss it without being told. It needs no Key and takes no
+	// IdempotencyKey.
+	Ephemeral bool
 }
 
 const maxKeyLen = 256
@@ -97,8 +108,11 @@ func (h *Hub) PublishWith(ctx context.Context, topic string, m sse.Message, opts
 	if limit := h.opts.MaxEventSize; limit > 0 && len(m.Data)+len(m.Type)+len(topic) > limit {
 		return Position{}, fmt.Errorf("%w: limit %d bytes", sse.ErrEventTooLarge, limit)
 	}
-	if len(opts.Key) > maxKeyLen {
-		return Position{}, fmt.Errorf("%w: key of %d bytes, limit %d", sse.ErrInvalidField, len(opts.Key), maxKeyLen)
+	if n := max(len(opts.Key), len(opts.IdempotencyKey)); n > maxKeyLen {
+		return Position{}, fmt.Errorf("%w: key of %d bytes, limit %d", sse.ErrInvalidField, n, maxKeyLen)
+	}
+	if opts.Ephemeral && opts.IdempotencyKey != "" {
+		return Position{}, fmt.Errorf("%w: idempotency key of an ephemeral message", sse.ErrInvalidField)
 	}
 	m.ID, m.Topic = "", ""
 	if m.Data == nil {
@@ -118,7 +132,7 @@ func (h *Hub) PublishWith(ctx context.Context, topic string, m sse.Message, opts
 		*buf = frame
 	}
 	for {
-		pos, err := h.append(topic, frame, opts.Key)
+		pos, err := h.append(topic, frame, &opts)
 		if err != errNoTopic {
 			return pos, err
 		}
@@ -145,7 +159,7 @@ var errNoTopic = errors.New("ssehub: no such topic") // for PublishWith alone
 // append gives the frame its number and puts it into the log in one step: if
 // another topic's next event could be seen before this one, a reader of both
 // would resume behind it.
-func (h *Hub) append(name string, frame []byte, key string) (Position, error) {
+func (h *Hub) append(name string, frame []byte, opts *PublishOptions) (Position, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.draining {
@@ -155,22 +169,38 @@ func (h *Hub) append(name string, frame []byte, key string) (Position, error) {
 	if t == nil || t.pattern {
 		return Position{}, errNoTopic
 	}
+	if seq, ok := t.once.seqs[opts.IdempotencyKey]; ok {
+		return Position{Epoch: h.epoch, Seq: seq}, nil
+	}
 	seq, now := h.head.Load()+1, h.now()
 	t.idle = now
-	if t.append(seq, now, nil, h.idPrefix, frame, key, h.opts.History) {
-		h.wake(t)
+	if opts.IdempotencyKey != "" {
+		t.once.add(opts.IdempotencyKey, seq)
 	}
+	h.appendTo(t, seq, now, nil, frame, opts.Key, opts.Ephemeral)
 	for _, p := range h.patternsOf(t) {
-		pkey := ""
+		key := ""
 		if p.latest != nil {
-			pkey = name + " " + key
+			key = name + " " + opts.Key
 		}
-		if p.append(seq, now, t.line, h.idPrefix, frame, pkey, h.opts.History) {
-			h.wake(p)
-		}
+		h.appendTo(p, seq, now, t.line, frame, key, opts.Ephemeral)
 	}
 	h.head.Store(seq)
 	return Position{Epoch: h.epoch, Seq: seq}, nil
+}
+
+// appendTo appends to one log, and leaves its sleeping readers to the waker. It
+// needs h.mu.
+func (h *Hub) appendTo(t *topic, seq uint64, now time.Duration, line, frame []byte, key string, ephemeral bool) {
+	wake := false
+	if ephemeral {
+		wake = t.appendEphemeral(seq, now, line, frame)
+	} else {
+		wake = t.append(seq, now, line, h.idPrefix, frame, key, h.opts.History)
+	}
+	if wake {
+		h.wake(t)
+	}
 }
 
 // now is the time since the hub started, on the monotonic clock.

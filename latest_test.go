@@ -205,6 +205,11 @@ func TestLatestModel(t *testing.T) {
 			}
 			require.LessOrEqual(t, len(messages), window+max(window/8, keys)+keys)
 		}
+		all, _, err := hub.History(t.Context(), "t", start, 0)
+		require.NoError(t, err)
+		kept, _, err := hub.History(t.Context(), "t", ssehub.Position{}, 0)
+		require.NoError(t, err)
+		require.Equal(t, all, kept)
 		require.LessOrEqual(t, hub.Stats().Events, window+max(window/8, keys)+keys)
 	}
 }
@@ -235,6 +240,22 @@ func TestLatestBounds(t *testing.T) {
 			require.InDelta(t, 25, hub.Stats().Events, 6)
 		})
 	}
+}
+
+// Keys that were dropped leave nothing behind.
+func TestLatestKeysLeaveMemory(t *testing.T) {
+	hub := newHub(t, &ssehub.Options{Overflow: ssehub.Latest, History: ssehub.Retention{Events: 10}})
+	var before, after runtime.MemStats
+	for i := range 110_000 {
+		if i == 10_000 {
+			runtime.GC()
+			runtime.ReadMemStats(&before)
+		}
+		set(t, hub, "t", strconv.Itoa(i), i)
+	}
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	require.Less(t, int64(after.HeapAlloc)-int64(before.HeapAlloc), int64(256<<10))
 }
 
 // A value outlives the age of the history, and its topic with it.

@@ -15,7 +15,7 @@ func (r *reader) take(views []view) []byte {
 	switch {
 	case len(views) == 0:
 		return nil
-	case len(r.seats) == 1 && r.past == nil && (r.allow == nil || !r.seats[0].topic.pattern):
+	case len(views) == 1 && len(r.seats) == 1 && r.past == nil && (r.allow == nil || !r.seats[0].topic.pattern):
 		r.cursor = views[0].last()
 		return views[0].frames()
 	default:
@@ -54,11 +54,15 @@ func (r *reader) merge(views []view) []byte {
 			if r.bare {
 				frame = frame[bytes.IndexByte(frame, '\n')+1:]
 			}
-			if len(buf) > 0 && len(buf)+len(v.line)+len(frame) > maxBatch {
+			line := v.line
+			if !r.named {
+				line = nil
+			}
+			if len(buf) > 0 && len(buf)+len(line)+len(frame) > maxBatch {
 				done = min(done, e.seq-1) // another log's copy of it may have been passed over
 				break
 			}
-			buf = append(buf, v.line...)
+			buf = append(buf, line...)
 			buf = append(buf, frame...)
 			written = e.seq
 		}

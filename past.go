@@ -77,10 +77,7 @@ func (r *reader) lookBack() (views []view, lost []*seat, floor uint64) {
 			s.told = dropped
 			lost = append(lost, s)
 		}
-		if len(v.entries) > 0 {
-			r.views = append(r.views, v)
-			floor = min(floor, v.entries[0].seq-1)
-		}
+		floor = r.addView(v, floor)
 	}
 	return r.views, lost, floor
 }

@@ -21,6 +21,8 @@ type reader struct {
 	past    []seat                  // topics of late patterns, until the cursor is at pastTo
 	pastTo  uint64                  // where the late patterns' own logs begin
 	allow   func(topic string) bool // of the topics that patterns meet; nil: all
+	named   bool                    // each event needs its topic's line
+	joined  uint64                  // ephemeral events up to it were before this reader
 	cursor  uint64                  // everything up to it was handed out or told as lost
 	control []byte                  // what comes before anything else: hello and gaps
 	ahead   []byte                  // frames taken together with the gap before them
@@ -68,6 +70,8 @@ func (h *Hub) join(lastEventID string, topics []string, greet bool, allow func(s
 	}
 	head := h.head.Load()
 	h.mu.Unlock()
+	r.joined = head
+	r.named = len(topics) > 1 || isPattern(topics[0])
 	joined := false
 	defer func() {
 		if !joined { // allow has panicked
@@ -193,17 +197,30 @@ func (r *reader) lookAll(seats []seat, until uint64, lost []*seat, floor uint64)
 			s.told = dropped
 			lost = append(lost, s)
 		}
-		if len(v.entries) > 0 {
-			r.views = append(r.views, v)
-			floor = min(floor, v.entries[0].seq-1)
+		floor = r.addView(v, floor)
+		if log := s.topic.ephemeral.Load(); log != nil {
+			v, _ := log.after(max(r.cursor, r.joined), until)
+			floor = r.addView(v, floor)
 		}
 	}
 	return r.views, lost, floor
 }
 
+// addView adds what was found in a log, if anything, and lowers floor to it.
+func (r *reader) addView(v view, floor uint64) uint64 {
+	if len(v.entries) == 0 {
+		return floor
+	}
+	r.views = append(r.views, v)
+	return min(floor, v.entries[0].seq-1)
+}
+
 func (r *reader) lookOne(until uint64) (views []view, lost []*seat, floor uint64) {
 	s := &r.seats[0]
 	v, dropped := s.topic.after(r.cursor, math.MaxUint64)
+	if s.topic.ephemeral.Load() != nil { // asked behind after: v may hold what came behind an ephemeral event
+		return r.lookAll(r.seats, until, nil, max(r.cursor, until))
+	}
 	if dropped > max(r.cursor, s.told) {
 		s.told = dropped
 		lost = []*seat{s}

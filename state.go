@@ -32,7 +32,7 @@ func (r *reader) lookUpState(head uint64) bool {
 		}
 	}
 	if len(seats) > 0 {
-		r.state = &reader{hub: r.hub, seats: seats, bare: true}
+		r.state = &reader{hub: r.hub, seats: seats, bare: true, named: r.named, joined: head}
 		r.stateTo = head
 	}
 	return len(seats) > 0
@@ -62,11 +62,6 @@ func (r *reader) nextState() []byte {
 		s.release()
 		r.state = nil
 		return appendControl(nil, sse.TypeMark, r.position(r.stateTo), sse.Mark{Reason: sse.ReasonState})
-	}
-	if len(r.seats) == 1 && !r.seats[0].topic.pattern {
-		for i := range views {
-			views[i].line = nil
-		}
 	}
 	return s.merge(views)
 }

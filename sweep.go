@@ -63,6 +63,7 @@ func (h *Hub) endSweep() {
 // event would. It needs h.mu.
 func (h *Hub) forget(t *topic, now time.Duration) bool {
 	t.trim(now, h.opts.History)
+	t.trimEphemeral(now)
 	events, _ := t.kept()
 	switch {
 	case t.readers > 0:

@@ -29,11 +29,14 @@ type topic struct {
 	policy  Overflow
 	latest  *latest // under Latest; what leaves the window goes there
 
+	ephemeral atomic.Pointer[topic] // the log of such events, while there are any
+
 	segments atomic.Pointer[[]*segment] // oldest first; a new slice for every change
 	last     atomic.Uint64              // newest event ever, kept or not
 	dropped  atomic.Uint64              // newest event that is no longer kept, or 0
 
 	// Guarded by Hub.mu.
+	once    once
 	index   int // in Hub.all
 	events  int // in the window
 	bytes   int64
@@ -62,7 +65,8 @@ func newTopic(name string, policy Overflow, dropped uint64) *topic {
 	return t
 }
 
-// append adds the frame "line prefix seq LF rest", whose key counts under Latest
+// append adds the frame "line prefix seq LF rest", or without a prefix "line
+// rest", whose key counts under Latest
 // alone, and reports whether the waker must be told. It needs Hub.mu.
 func (t *topic) append(seq uint64, at time.Duration, line []byte, prefix string, rest []byte, key string, keep Retention) (wake bool) {
 	const maxDigits = 20
@@ -78,9 +82,11 @@ func (t *topic) append(seq uint64, at time.Duration, line []byte, prefix string,
 	}
 	start := s.used
 	frame := append(s.buf[start:start], line...)
-	frame = append(frame, prefix...)
-	frame = strconv.AppendUint(frame, seq, 10)
-	frame = append(frame, '\n')
+	if prefix != "" {
+		frame = append(frame, prefix...)
+		frame = strconv.AppendUint(frame, seq, 10)
+		frame = append(frame, '\n')
+	}
 	frame = append(frame, rest...)
 	s.used += len(frame)
 	s.add(entry{seq: seq, at: at, end: uint32(s.used)})
@@ -133,18 +139,22 @@ loop:
 	if t.latest != nil {
 		t.latest.compact(keep)
 	}
+	t.once.forget(dropped)
 	t.dropped.Store(dropped)
 	if gone > 0 {
 		t.setSegments(slices.Clone(segments[gone:])) // a part would keep what is gone
 	}
 }
 
-// kept returns the number of events that are kept, and their size. It needs
-// Hub.mu.
+// kept returns the number of events that are kept, and the size of all that is
+// in memory. It needs Hub.mu.
 func (t *topic) kept() (events int, bytes int64) {
 	if t.latest != nil {
 		front := t.latest.front.Load()
 		events, bytes = front.events, front.bytes
+	}
+	if log := t.ephemeral.Load(); log != nil {
+		bytes += log.bytes
 	}
 	return events + t.events, bytes + t.bytes
 }
