@@ -48,6 +48,12 @@
 // ssehub.mark that brings the id, then what is new. (TestLatestModel,
 // TestLatestStateOnTheWire, TestLatestJoinDuringStorm, TestLatestConflates)
 //
+// # Several topics
+//
+// A message that is published to several topics, PublishOptions.Topics, has one
+// position in all of them, and comes once to who reads several.
+// (TestPublishToSeveral)
+//
 // # Ephemeral messages
 //
 // A message that is published with PublishOptions.Ephemeral takes its turn among

@@ -50,21 +50,23 @@ func (r *reader) merge(views []view) []byte {
 		if e.seq > horizon {
 			break
 		}
-		if frame := v.buf[v.start:e.end]; e.seq > written && r.allows(v, frame) {
-			if r.bare {
-				frame = frame[bytes.IndexByte(frame, '\n')+1:]
+		if e.seq > written {
+			if frame := r.allowed(v, v.buf[v.start:e.end]); frame != nil {
+				line := v.line
+				if !r.named {
+					line = nil
+				}
+				if r.bare {
+					frame = frame[bytes.IndexByte(frame, '\n')+1:]
+				}
+				if len(buf) > 0 && len(buf)+len(line)+len(frame) > maxBatch {
+					done = min(done, e.seq-1) // another log's copy of it may have been passed over
+					break
+				}
+				buf = append(buf, line...)
+				buf = append(buf, frame...)
+				written = e.seq
 			}
-			line := v.line
-			if !r.named {
-				line = nil
-			}
-			if len(buf) > 0 && len(buf)+len(line)+len(frame) > maxBatch {
-				done = min(done, e.seq-1) // another log's copy of it may have been passed over
-				break
-			}
-			buf = append(buf, line...)
-			buf = append(buf, frame...)
-			written = e.seq
 		}
 		done = e.seq
 		v.start, v.entries = e.end, v.entries[1:]
@@ -79,14 +81,37 @@ func (r *reader) merge(views []view) []byte {
 	return buf
 }
 
-// allows reports whether the frame is for this reader. What a pattern has met is
-// asked about; the rest was before the reader joined.
-func (r *reader) allows(v *view, frame []byte) bool {
+// allowed returns the frame as this reader may see it: nil, or without the lines
+// of topics that it may not see. What a pattern has met is asked about; the rest
+// was before the reader joined.
+func (r *reader) allowed(v *view, frame []byte) []byte {
 	if r.allow == nil || !v.pattern {
-		return true
+		return frame
 	}
-	name, _, _ := bytes.Cut(frame[len("topic: "):], []byte{'\n'})
-	return r.allow(string(name))
+	var lines []byte // of the allowed topics
+	denied := false
+	rest := frame
+	for {
+		line, after, _ := bytes.Cut(rest, []byte{'\n'})
+		name, ok := bytes.CutPrefix(line, []byte("topic: "))
+		if !ok {
+			break
+		}
+		if r.allow(string(name)) {
+			lines = rest[:len(line)+1]
+		} else {
+			denied = true
+		}
+		rest = after
+	}
+	switch {
+	case lines == nil:
+		return nil
+	case denied:
+		return append(bytes.Clone(lines), rest...)
+	default:
+		return frame
+	}
 }
 
 // release lets go of the logs' memory, and gives back what next lent, before a

@@ -2,6 +2,7 @@ package ssehub_test
 
 import (
 	"context"
+	"net/http"
 	"strconv"
 	"strings"
 	"testing"
@@ -149,4 +150,59 @@ func TestTopicsAreForgottenWithoutAge(t *testing.T) {
 		require.Equal(t, 1, hub.Stats().Topics)
 		require.Equal(t, 1, hub.Stats().Events)
 	})
+}
+
+// A message of several topics has one position, and comes once to a subscriber
+// of several, live, replayed and by patterns.
+func TestPublishToSeveral(t *testing.T) {
+	hub := newHub(t, &ssehub.Options{OverflowFor: latestOf("latest"), Authorize: func(*http.Request, []string) (ssehub.Grant, error) {
+		return ssehub.Grant{AllowTopic: func(topic string) bool { return topic != "a.secret" }}, nil
+	}})
+	start := hub.Position().String()
+	live := make(map[string]*ssehub.Subscription)
+	names := []string{"a.1", "a.secret", "a.1 a.secret latest.k b", "a.*", ">", "*.1 a.* b", "latest.*"}
+	for _, name := range names {
+		sub, err := hub.Subscribe(t.Context(), strings.Fields(name)...)
+		require.NoError(t, err)
+		live[name] = sub
+	}
+	several := ssehub.PublishOptions{Key: "k", Topics: []string{"a.1", "a.secret", "latest.k", "a.1"}}
+	pos, err := hub.PublishWith(t.Context(), "a.1", sse.Message{Data: []byte("several")}, several)
+	require.NoError(t, err)
+	require.EqualValues(t, 1, pos.Seq)
+	for _, name := range []string{"a.1", "a.secret", "b", "latest.k"} {
+		publish(t, hub, name, "last")
+	}
+	for _, name := range names {
+		replayed, err := hub.Resume(t.Context(), start, strings.Fields(name)...)
+		require.NoError(t, err)
+		for _, sub := range []*ssehub.Subscription{live[name], replayed} {
+			if m := <-sub.Events(); strings.HasPrefix(name, "latest") && sub == live[name] {
+				require.Equal(t, "several", string(m.Data))
+			} else {
+				require.Equal(t, pos.String(), m.ID, name)
+			}
+			require.Equal(t, "last", string((<-sub.Events()).Data), name)
+			sub.Close()
+		}
+	}
+	for _, query := range []string{"/?topic=a.*", "/?topic=*.secret&topic=a.1", "/?topic=a.*&topic=b"} {
+		for range 2 { // replayed from the topics' logs, then, as it is there now, the pattern's
+			rec, _ := stream(t, hub.Handler(), query, start)
+			require.NoError(t, rec.Wait(t.Context(), 3))
+			require.Equal(t, []string{"several", "last"}, texts(rec.Messages()[:3]), query)
+			require.NotContains(t, rec.Text(), "secret")
+		}
+		rec, end := stream(t, hub.Handler(), query, "")
+		require.NoError(t, rec.Wait(t.Context(), 1))
+		_, err = hub.PublishWith(t.Context(), "a.secret", sse.Message{Data: []byte("live")}, several)
+		require.NoError(t, err)
+		require.NoError(t, rec.Wait(t.Context(), 2))
+		require.Contains(t, rec.Text(), "topic: a.1\nid: ")
+		require.NotContains(t, rec.Text(), "secret")
+		end()
+	}
+	_, err = hub.PublishWith(t.Context(), "a.1", sse.Message{}, ssehub.PublishOptions{Topics: []string{"a.*"}})
+	require.ErrorIs(t, err, ssehub.ErrInvalidTopic)
+	require.Len(t, strings.Split(pos.String(), "-"), 2)
 }

@@ -1,0 +1,211 @@
+package ssehub
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/ssehub-go/ssehub/sse"
+)
+
+// scratch holds the buffers in which Publish encodes.
+var scratch = sync.Pool{New: func() any { return new([]byte) }}
+
+// Publish appends m to the log of topic and returns its position, whose text
+// is the id of the event. It copies m and never waits for a subscriber. The
+// hub sets ID and Topic itself, whatever m holds there, and a message without
+// Data is sent with empty data. Errors: [ErrInvalidTopic], [sse.ErrInvalidField]
+// (also for a Type that starts with "ssehub."), [sse.ErrEventTooLarge],
+// [ErrClosed], that of ctx.
+func (h *Hub) Publish(ctx context.Context, topic string, m sse.Message) (Position, error) {
+	return h.PublishWith(ctx, topic, m, PublishOptions{})
+}
+
+// PublishOptions says more of a message that is published.
+type PublishOptions struct {
+	// Key names what the message is the newest value of, such as a row of a
+	// table. It counts in topics under Latest, and is not sent. The empty key is
+	// a key like any other. At most 256 bytes.
+	Key string
+	// IdempotencyKey makes it safe to publish again after an error: as long as
+	// the topic's history has an event that was published with the same one,
+	// nothing is published, and the position is that event's. Empty means none.
+	// At most 256 bytes.
+	IdempotencyKey string
+	// Ephemeral sends the message to those who are there, without an id, and
+	// keeps it no longer than that takes: a token of a language model, a sign
+	// that somebody types. Who reconnects does not get it, and who is too slow
+	// may miss it without being told. It needs no Key and takes no
+	// IdempotencyKey.
+	Ephemeral bool
+	// Topics are further topics of the message. It has one position in all of
+	// them, and a subscriber of several gets it once. Of these only the first,
+	// Publish's own, knows the IdempotencyKey.
+	Topics []string
+}
+
+const maxKeyLen = 256
+
+// PublishWith is Publish with options.
+func (h *Hub) PublishWith(ctx context.Context, topic string, m sse.Message, opts PublishOptions) (Position, error) {
+	if err := ctx.Err(); err != nil {
+		return Position{}, err
+	}
+	if strings.HasPrefix(m.Type, "ssehub.") {
+		return Position{}, fmt.Errorf("%w: type %q is reserved", sse.ErrInvalidField, m.Type)
+	}
+	size := len(m.Data) + len(m.Type) + len(topic)
+	for _, name := range opts.Topics {
+		size += len(name)
+	}
+	if limit := h.opts.MaxEventSize; limit > 0 && size > limit {
+		return Position{}, fmt.Errorf("%w: limit %d bytes", sse.ErrEventTooLarge, limit)
+	}
+	if n := max(len(opts.Key), len(opts.IdempotencyKey)); n > maxKeyLen {
+		return Position{}, fmt.Errorf("%w: key of %d bytes, limit %d", sse.ErrInvalidField, n, maxKeyLen)
+	}
+	if opts.Ephemeral && opts.IdempotencyKey != "" {
+		return Position{}, fmt.Errorf("%w: idempotency key of an ephemeral message", sse.ErrInvalidField)
+	}
+	m.ID, m.Topic = "", ""
+	if m.Data == nil {
+		m.Data = []byte{}
+	}
+	buf := scratch.Get().(*[]byte)
+	defer scratch.Put(buf)
+	// Everything but the id is encoded before the lock.
+	frame, err := m.AppendText((*buf)[:0])
+	if err != nil {
+		return Position{}, err
+	}
+	if len(frame) > maxFrame {
+		return Position{}, fmt.Errorf("%w: limit %d bytes", sse.ErrEventTooLarge, maxFrame)
+	}
+	if cap(frame) <= maxSegment {
+		*buf = frame
+	}
+	for {
+		pos, err := h.append(topic, frame, &opts)
+		if err != errNoTopic {
+			return pos, err
+		}
+		for _, name := range append([]string{topic}, opts.Topics...) {
+			if err := h.makeTopic(name); err != nil {
+				return Position{}, err
+			}
+		}
+	}
+}
+
+// makeTopic makes the log of a topic, if its name is valid.
+func (h *Hub) makeTopic(name string) error {
+	if err := checkTopic(name); err != nil {
+		return err
+	}
+	policy := h.opts.OverflowFor(name) // under no lock, as it is the application's
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.topic(name, policy)
+	return nil
+}
+
+var errNoTopic = errors.New("ssehub: no such topic") // for PublishWith alone
+
+// append gives the frame its number and puts it into the log in one step: if
+// another topic's next event could be seen before this one, a reader of both
+// would resume behind it.
+func (h *Hub) append(name string, frame []byte, opts *PublishOptions) (Position, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.draining {
+		return Position{}, ErrClosed
+	}
+	t := h.published(name)
+	if t == nil {
+		return Position{}, errNoTopic
+	}
+	for _, name := range opts.Topics {
+		if h.published(name) == nil {
+			return Position{}, errNoTopic
+		}
+	}
+	if seq, ok := t.once.seqs[opts.IdempotencyKey]; ok {
+		return Position{Epoch: h.epoch, Seq: seq}, nil
+	}
+	seq, now := h.head.Load()+1, h.now()
+	if opts.IdempotencyKey != "" {
+		t.once.add(opts.IdempotencyKey, seq)
+	}
+	e := &appending{seq: seq, at: now, frame: frame, key: opts.Key, ephemeral: opts.Ephemeral}
+	if len(opts.Topics) > 0 {
+		h.appendToSeveral(e, name, opts.Topics)
+	} else {
+		t.idle = now
+		h.appendTo(t, e, nil)
+		for _, p := range h.patternsOf(t) {
+			h.appendTo(p, e, t.line)
+		}
+	}
+	h.head.Store(seq)
+	return Position{Epoch: h.epoch, Seq: seq}, nil
+}
+
+// published returns the log of a topic that exists. It needs h.mu.
+func (h *Hub) published(name string) *topic {
+	if t := h.topics[name]; t != nil && !t.pattern {
+		return t
+	}
+	return nil
+}
+
+// appending is an event on its way into the logs.
+type appending struct {
+	seq       uint64
+	at        time.Duration
+	frame     []byte // but for what comes before the id
+	key       string
+	ephemeral bool
+}
+
+// appendTo appends to one log, behind the lines that name the topics, and leaves
+// its sleeping readers to the waker. It needs h.mu.
+func (h *Hub) appendTo(t *topic, e *appending, lines []byte) {
+	key := e.key
+	if t.pattern && t.latest != nil {
+		key = string(lines) + key // a pattern's keys are those of its topics
+	}
+	wake := false
+	if e.ephemeral {
+		wake = t.appendEphemeral(e.seq, e.at, lines, e.frame)
+	} else {
+		wake = t.append(e.seq, e.at, lines, h.idPrefix, e.frame, key, h.opts.History)
+	}
+	if wake {
+		h.wake(t)
+	}
+}
+
+// appendToSeveral appends to each topic's log, and once to that of each pattern,
+// where all topics that it matches are named. It needs h.mu.
+func (h *Hub) appendToSeveral(e *appending, first string, others []string) {
+	seen := make(map[*topic]bool)
+	lines := make(map[*topic][]byte) // of patterns
+	for _, name := range append([]string{first}, others...) {
+		t := h.topics[name]
+		if seen[t] {
+			continue
+		}
+		seen[t] = true
+		t.idle = e.at
+		h.appendTo(t, e, nil)
+		for _, p := range h.patternsOf(t) {
+			lines[p] = append(lines[p], t.line...)
+		}
+	}
+	for p, lines := range lines {
+		h.appendTo(p, e, lines)
+	}
+}
