@@ -85,10 +85,11 @@
 //     all. Where something is missing the gap that follows brings the new id,
 //     and behind the latest values the mark does.
 //     (TestHelloComesFirst, TestResumeHelloKeepsOldID)
-//  5. One slow subscriber hurts nobody. Publish never waits for one; one that
-//     does not read is cut when the write timeout ends; one that lags meets the
-//     policy [Overflow]. (TestStuckReadersHurtNobody,
-//     TestStuckReaderIsCutAtDeadline, TestOverflowDisconnect)
+//  5. One slow subscriber hurts nobody. Publish waits for one only where the
+//     policy Block asks for that by name; one that does not read is cut when the
+//     write timeout ends; one that lags meets the policy [Overflow].
+//     (TestStuckReadersHurtNobody, TestStuckReaderIsCutAtDeadline,
+//     TestOverflowDisconnect, TestBlock, TestBlockIsBounded, TestBlockStorm)
 //  6. Nothing touches an http.ResponseWriter after its handler has returned.
 //     (TestConnCloseIsTheEnd in package sse)
 //  7. Bounded memory. The hub keeps base + connections × C + the windows, see

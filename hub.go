@@ -26,6 +26,7 @@ type Hub struct {
 	all       []*topic          // the same, for the sweep to walk in steps
 	patterns  trie
 	latest    int    // of them, under Latest
+	blocking  int    // and under Block
 	forgotten uint64 // no topic that is not in topics ever had an event above it
 	sweep     *time.Timer
 	dirty     []*topic // have news and sleeping readers
@@ -90,6 +91,9 @@ func (h *Hub) topic(name string, policy Overflow) *topic {
 	}
 	if t.latest != nil {
 		h.latest++
+	}
+	if t.block != nil {
+		h.blocking++
 	}
 	t.index = len(h.all)
 	t.idle = h.now()

@@ -107,6 +107,12 @@ const (
 	// bounds what is kept before the window once more, by Events and Bytes: what
 	// is above that is lost, and told. Age does not count there.
 	Latest
+	// Block makes Publish wait, until its context ends, as long as a reader
+	// has not got what the message would push out of the History by Events or
+	// Bytes. A stream that is stuck holds it up to the write timeout, a
+	// Subscription whose Events nobody receives for ever. Readers of a pattern
+	// are waited for if OverflowFor says Block of the pattern.
+	Block
 )
 
 const defaultAge = 10 * time.Minute

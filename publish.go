@@ -15,7 +15,8 @@ import (
 var scratch = sync.Pool{New: func() any { return new([]byte) }}
 
 // Publish appends m to the log of topic and returns its position, whose text
-// is the id of the event. It copies m and never waits for a subscriber. The
+// is the id of the event. It copies m and does not wait for a subscriber, but
+// under Block. The
 // hub sets ID and Topic itself, whatever m holds there, and a message without
 // Data is sent with empty data. Errors: [ErrInvalidTopic], [sse.ErrInvalidField]
 // (also for a Type that starts with "ssehub."), [sse.ErrEventTooLarge],
@@ -88,7 +89,17 @@ func (h *Hub) PublishWith(ctx context.Context, topic string, m sse.Message, opts
 		*buf = frame
 	}
 	for {
-		pos, err := h.append(topic, frame, &opts)
+		pos, room, err := h.append(topic, frame, &opts)
+		if room != nil {
+			select {
+			case <-room:
+				continue
+			case <-h.drain:
+				return Position{}, ErrClosed
+			case <-ctx.Done():
+				return Position{}, ctx.Err()
+			}
+		}
 		if err != errNoTopic {
 			return pos, err
 		}
@@ -116,24 +127,34 @@ var errNoTopic = errors.New("ssehub: no such topic") // for PublishWith alone
 
 // append gives the frame its number and puts it into the log in one step: if
 // another topic's next event could be seen before this one, a reader of both
-// would resume behind it.
-func (h *Hub) append(name string, frame []byte, opts *PublishOptions) (Position, error) {
+// would resume behind it. It does nothing if it returns a channel to wait on.
+func (h *Hub) append(name string, frame []byte, opts *PublishOptions) (Position, <-chan struct{}, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.draining {
-		return Position{}, ErrClosed
+		return Position{}, nil, ErrClosed
 	}
 	t := h.published(name)
 	if t == nil {
-		return Position{}, errNoTopic
+		return Position{}, nil, errNoTopic
 	}
 	for _, name := range opts.Topics {
 		if h.published(name) == nil {
-			return Position{}, errNoTopic
+			return Position{}, nil, errNoTopic
 		}
 	}
 	if seq, ok := t.once.seqs[opts.IdempotencyKey]; ok {
-		return Position{Epoch: h.epoch, Seq: seq}, nil
+		return Position{Epoch: h.epoch, Seq: seq}, nil, nil
+	}
+	if !opts.Ephemeral && h.blocking > 0 {
+		// Rather too much than too little: the id, and in patterns' logs the topics.
+		size := len(h.idPrefix) + maxDigits + 1 + len(frame) + len(t.line)
+		for _, name := range opts.Topics {
+			size += len("topic: ") + len(name) + 1
+		}
+		if room := h.full(t, opts.Topics, size); room != nil {
+			return Position{}, room, nil
+		}
 	}
 	seq, now := h.head.Load()+1, h.now()
 	if opts.IdempotencyKey != "" {
@@ -150,7 +171,7 @@ func (h *Hub) append(name string, frame []byte, opts *PublishOptions) (Position,
 		}
 	}
 	h.head.Store(seq)
-	return Position{Epoch: h.epoch, Seq: seq}, nil
+	return Position{Epoch: h.epoch, Seq: seq}, nil, nil
 }
 
 // published returns the log of a topic that exists. It needs h.mu.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"math"
 	"slices"
+	"sync/atomic"
 
 	"github.com/ssehub-go/ssehub/sse"
 )
@@ -22,6 +23,8 @@ type reader struct {
 	pastTo  uint64                  // where the late patterns' own logs begin
 	allow   func(topic string) bool // of the topics that patterns meet; nil: all
 	named   bool                    // each event needs its topic's line
+	blocks  bool                    // sits at a topic under Block
+	got     atomic.Uint64           // the cursor when next was called last, for publishers there
 	joined  uint64                  // ephemeral events up to it were before this reader
 	cursor  uint64                  // everything up to it was handed out or told as lost
 	control []byte                  // what comes before anything else: hello and gaps
@@ -67,6 +70,9 @@ func (h *Hub) join(lastEventID string, topics []string, greet bool, allow func(s
 		t.trim(now, h.opts.History) // what is too old is not replayed
 		t.readers++
 		r.seats[i] = seat{topic: t, reader: r}
+		if t.block != nil {
+			t.block.sit(r)
+		}
 	}
 	head := h.head.Load()
 	h.mu.Unlock()
@@ -79,6 +85,7 @@ func (h *Hub) join(lastEventID string, topics []string, greet bool, allow func(s
 		}
 	}()
 	r.goOn(lastEventID, head, greet)
+	r.moved()
 	joined = true
 	return r, nil
 }
@@ -96,6 +103,10 @@ func (r *reader) leave() {
 		t := r.seats[i].topic
 		t.readers--
 		t.idle = now
+		if t.block != nil {
+			delete(t.block.readers, r)
+			t.block.makeRoom()
+		}
 	}
 }
 
@@ -129,6 +140,7 @@ func (r *reader) end(last func()) {
 // for one write; nil if there is no news, and ErrClosed if there will be none.
 // They stay valid until the following call of next or release.
 func (r *reader) next() ([]byte, error) {
+	r.moved()
 	if frames := r.control; len(frames) > 0 {
 		r.control = nil
 		return frames, nil

@@ -79,6 +79,9 @@ func (h *Hub) forget(t *topic, now time.Duration) bool {
 	if t.latest != nil {
 		h.latest--
 	}
+	if t.block != nil {
+		h.blocking--
+	}
 	delete(h.topics, t.name)
 	end := len(h.all) - 1
 	moved := h.all[end]

@@ -27,6 +27,7 @@ type topic struct {
 	line    []byte // "topic: name\n", for readers of several topics
 	pattern bool   // the frames have that line already
 	policy  Overflow
+	block   *block  // under Block
 	latest  *latest // under Latest; what leaves the window goes there
 
 	ephemeral atomic.Pointer[topic] // the log of such events, while there are any
@@ -55,8 +56,11 @@ type topic struct {
 
 func newTopic(name string, policy Overflow, dropped uint64) *topic {
 	t := &topic{name: name, line: []byte("topic: " + name + "\n"), policy: policy}
-	if policy == Latest {
+	switch policy {
+	case Latest:
 		t.latest = newLatest(dropped)
+	case Block:
+		t.block = &block{readers: make(map[*reader]struct{})}
 	}
 	t.round.Store(1) // no seat's
 	t.segments.Store(new([]*segment))
@@ -65,11 +69,12 @@ func newTopic(name string, policy Overflow, dropped uint64) *topic {
 	return t
 }
 
+const maxDigits = 20 // of a number
+
 // append adds the frame "line prefix seq LF rest", or without a prefix "line
 // rest", whose key counts under Latest
 // alone, and reports whether the waker must be told. It needs Hub.mu.
 func (t *topic) append(seq uint64, at time.Duration, line []byte, prefix string, rest []byte, key string, keep Retention) (wake bool) {
-	const maxDigits = 20
 	size := len(line) + len(prefix) + maxDigits + 1 + len(rest)
 	segments := *t.segments.Load()
 	var s *segment
