@@ -77,7 +77,8 @@
 //     event of type ssehub.gap that holds a [sse.Gap]: the window had passed,
 //     the subscriber was too slow, the log began anew, or its id was unknown.
 //     (TestClientCutWindowTooSmall, TestOverflowSkipToOldest,
-//     TestOverflowOneTopicOfSeveral, TestServerRestart)
+//     TestOverflowOneTopicOfSeveral, TestServerRestart, and TestModel, which
+//     holds all of this against a list)
 //  4. A resume contract that a page can read. The first event of every stream
 //     is ssehub.hello with a [sse.Hello], unless Options.NoHello is set. Its id
 //     is a place that the client may resume from: that of the newest event for

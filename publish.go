@@ -15,12 +15,11 @@ import (
 var scratch = sync.Pool{New: func() any { return new([]byte) }}
 
 // Publish appends m to the log of topic and returns its position, whose text
-// is the id of the event. It copies m and does not wait for a subscriber, but
-// under Block. The
-// hub sets ID and Topic itself, whatever m holds there, and a message without
-// Data is sent with empty data. Errors: [ErrInvalidTopic], [sse.ErrInvalidField]
-// (also for a Type that starts with "ssehub."), [sse.ErrEventTooLarge],
-// [ErrClosed], that of ctx.
+// is the id of the event. It copies m, and waits for subscribers only under
+// Block. The hub sets ID and Topic itself, whatever m holds there, and a message
+// without Data is sent with empty data. Errors: [ErrInvalidTopic],
+// [sse.ErrInvalidField] (also for a Type that starts with "ssehub."),
+// [sse.ErrEventTooLarge], [ErrClosed], that of ctx.
 func (h *Hub) Publish(ctx context.Context, topic string, m sse.Message) (Position, error) {
 	return h.PublishWith(ctx, topic, m, PublishOptions{})
 }
