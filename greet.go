@@ -34,9 +34,7 @@ func (r *reader) goOn(lastEventID string, head uint64, greet bool) {
 	}
 	forgotten := r.lookUpPast()
 	views, lost, floor := r.look(head)
-	if forgotten != nil {
-		lost = append(lost, forgotten)
-	}
+	lost = append(lost, forgotten...)
 	if verdict == sse.VerdictResumed && len(lost) > 0 {
 		verdict = sse.VerdictGap
 	}

@@ -8,18 +8,18 @@ import "slices"
 // There all topics are known, as new ones have only newer events.
 
 // lookUpPast finds the topics that the reader's patterns match, if the cursor is
-// behind where a pattern's log begins. It returns the seat of a pattern if such
-// a topic may have been forgotten, with events behind the cursor.
-func (r *reader) lookUpPast() (forgotten *seat) {
+// behind where a pattern's log begins. It returns the seats of such patterns if a
+// topic of theirs may have been forgotten, with events behind the cursor.
+func (r *reader) lookUpPast() (late []*seat) {
 	for i := range r.seats {
 		s := &r.seats[i]
 		if begins := s.topic.dropped.Load(); s.topic.pattern && begins > r.cursor {
 			s.late = true
 			r.pastTo = max(r.pastTo, begins)
-			forgotten = s
+			late = append(late, s)
 		}
 	}
-	if forgotten == nil {
+	if len(late) == 0 {
 		return nil
 	}
 	h := r.hub
@@ -37,8 +37,10 @@ func (r *reader) lookUpPast() (forgotten *seat) {
 	if floor <= r.cursor {
 		return nil
 	}
-	forgotten.told = min(floor, r.pastTo)
-	return forgotten
+	for _, s := range late {
+		s.told = min(floor, r.pastTo)
+	}
+	return late
 }
 
 // meets reports whether a late pattern matches a topic that has no seat.
