@@ -96,7 +96,8 @@
 //  7. Bounded memory. The hub keeps base + connections × C + the windows, see
 //     below. Topics that nobody reads and that keep nothing leave memory, and
 //     so do patterns that nobody reads. Keys have bounds too, and what is dropped
-//     by them is told. (TestWindowEdges, TestTopicsAreForgotten, TestLatestBounds,
+//     by them is told. (TestWindowEdges, TestTopicsAreForgotten, TestScaleTopics,
+//     TestLatestBounds,
 //     TestPatternsAreForgotten, TestConnectionChurn, TestMemoryIsBounded)
 //  8. Shutdown ends. It leaves no stream and no goroutine, and when its context
 //     ends it does so within a second; until then the closes are spread out, and

@@ -24,6 +24,7 @@ type Hub struct {
 	mu        sync.Mutex        // guards numbering with appending, and what follows
 	topics    map[string]*topic // patterns among them
 	all       []*topic          // the same, for the sweep to walk in steps
+	peak      int               // of them, since the map was made
 	patterns  trie
 	latest    int    // of them, under Latest
 	blocking  int    // and under Block
@@ -99,6 +100,7 @@ func (h *Hub) topic(name string, policy Overflow) *topic {
 	t.idle = h.now()
 	h.topics[name] = t
 	h.all = append(h.all, t)
+	h.peak = max(h.peak, len(h.all))
 	h.scheduleSweep()
 	return t
 }

@@ -1,6 +1,9 @@
 package ssehub
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // sweepStep is how many topics one hold of the hub's lock looks at, so that a
 // sweep over a million never keeps a publisher waiting.
@@ -51,6 +54,16 @@ func (h *Hub) runSweep() {
 
 func (h *Hub) endSweep() {
 	h.sweep = nil
+	if h.peak > 1024 && len(h.all) < h.peak/64 {
+		// Neither a map nor a slice gives memory back, and a million topics
+		// leave 60 MB. What is copied is so little that publishers can wait.
+		h.all = slices.Clip(slices.Clone(h.all))
+		h.peak = len(h.all)
+		h.topics = make(map[string]*topic, len(h.all)) // maps.Clone would keep the size
+		for _, t := range h.all {
+			h.topics[t.name] = t
+		}
+	}
 	if len(h.all) > 0 {
 		h.scheduleSweep()
 	}
