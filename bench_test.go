@@ -124,7 +124,7 @@ func BenchmarkReplay(b *testing.B) {
 // size of the history: finding a place is a search by number, and what is no
 // position is not searched for.
 func BenchmarkResume(b *testing.B) {
-	for _, events := range []int{100, 100_000} {
+	for _, events := range []int{1_000, 1_000_000} {
 		hub := newHub(b, &ssehub.Options{History: ssehub.Retention{Events: -1, Bytes: -1}})
 		publishNumbers(b, hub, "n", 1, events)
 		epoch := hub.Position().Epoch
