@@ -70,6 +70,7 @@ func (h *Hub) now() time.Duration {
 func (h *Hub) patternsOf(t *topic) []*topic {
 	if t.matched != h.patterns.version {
 		t.matched = h.patterns.version
+		clear(t.patterns) // some may be forgotten
 		t.patterns = h.patterns.match(t.name, t.patterns[:0])
 	}
 	return t.patterns
@@ -84,6 +85,9 @@ func (h *Hub) topic(name string, policy Overflow) *topic {
 	name = strings.Clone(name) // it may be a part of a whole request
 	var t *topic
 	if isPattern(name) {
+		if policy == Latest { // the values are in the topics' logs
+			policy = SkipToOldest
+		}
 		t = newTopic(name, policy, h.head.Load()) // all before is in the topics' logs
 		t.line, t.pattern = nil, true             // its frames name their topics
 		h.patterns.put(name, t)

@@ -18,6 +18,7 @@ import (
 // latest is what a topic under Latest has besides its window.
 type latest struct {
 	front atomic.Pointer[front]
+	begin uint64 // no event of the topic is lost up to it, as far as new readers are concerned
 
 	// Guarded by Hub.mu.
 	keys   map[string]*key
@@ -46,7 +47,7 @@ type front struct {
 }
 
 func newLatest(lost uint64) *latest {
-	l := &latest{keys: make(map[string]*key)}
+	l := &latest{keys: make(map[string]*key), begin: lost}
 	l.front.Store(&front{lost: lost})
 	return l
 }

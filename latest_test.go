@@ -325,3 +325,94 @@ func TestLatestRefusesLongKey(t *testing.T) {
 	_, err := hub.PublishWith(t.Context(), "t", sse.Message{}, ssehub.PublishOptions{Key: strings.Repeat("k", 257)})
 	require.ErrorIs(t, err, sse.ErrInvalidField)
 }
+
+// A new reader is told too if keys were dropped before it came, or are dropped
+// while it is on its way through them.
+func TestLatestStateTellsLoss(t *testing.T) {
+	t.Run("before", func(t *testing.T) {
+		hub := newHub(t, &ssehub.Options{Overflow: ssehub.Latest, History: ssehub.Retention{Events: 10}})
+		for i := range 100 {
+			set(t, hub, "t", strconv.Itoa(i), i)
+		}
+		sub, err := hub.Subscribe(t.Context(), "t")
+		require.NoError(t, err)
+		defer sub.Close()
+		m := <-sub.Events()
+		require.Empty(t, m.ID)
+		first := int(seq(t, gaps(t, []sse.Message{m})[0].To))
+		for i := first; i < 100; i++ {
+			require.Equal(t, fmt.Sprintf("%d=%d", i, i), string((<-sub.Events()).Data))
+		}
+	})
+	t.Run("meanwhile", func(t *testing.T) {
+		hub := newHub(t, &ssehub.Options{Overflow: ssehub.Latest, History: ssehub.Retention{Events: 10, Bytes: -1}})
+		big := func(key string) {
+			m := sse.Message{Data: []byte(key + "=" + strings.Repeat("1", 40<<10))}
+			_, err := hub.PublishWith(t.Context(), "t", m, ssehub.PublishOptions{Key: key})
+			require.NoError(t, err)
+		}
+		for i := range 10 {
+			big("old" + strconv.Itoa(i))
+		}
+		sub, err := hub.Subscribe(t.Context(), "t")
+		require.NoError(t, err)
+		defer sub.Close()
+		got, lost := make(map[uint64]bool), uint64(0)
+		<-sub.Events()
+		for i := range 45 {
+			big("new" + strconv.Itoa(min(i, 5)))
+		}
+		for i := range 10 { // each key once, so that only these are kept
+			big("key" + strconv.Itoa(i))
+		}
+		for n := 1; ; n++ {
+			m := <-sub.Events()
+			if m.Type == sse.TypeGap {
+				require.Zero(t, seq(t, gaps(t, []sse.Message{m})[0].From)>>10)
+				lost = max(lost, seq(t, gaps(t, []sse.Message{m})[0].To))
+				continue
+			}
+			key, _, _ := strings.Cut(string(m.Data), "=")
+			if strings.HasPrefix(key, "old") {
+				i, _ := strconv.Atoi(key[3:])
+				got[uint64(i+1)] = true
+			}
+			if key == "key9" {
+				break
+			}
+		}
+		for i := uint64(2); i <= 10; i++ {
+			require.True(t, got[i] || i <= lost, "old key of event %d: not got, nor in a gap up to %d", i, lost)
+		}
+		require.NotZero(t, lost)
+	})
+	t.Run("none", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			hub := ssehub.New(&ssehub.Options{OverflowFor: latestOf("table"), History: ssehub.Retention{Age: time.Minute}})
+			defer hub.Close()
+			publish(t, hub, "gone", "x")
+			time.Sleep(10 * time.Minute)
+			require.Zero(t, hub.Stats().Topics)
+			set(t, hub, "table", "k", 1)
+			sub, err := hub.Subscribe(t.Context(), "table")
+			require.NoError(t, err)
+			defer sub.Close()
+			require.Equal(t, "k=1", string((<-sub.Events()).Data), "another topic's past is no loss of this one")
+		})
+	})
+}
+
+// History counts what is kept, and nothing else.
+func TestLatestHistoryLimit(t *testing.T) {
+	hub := newHub(t, &ssehub.Options{Overflow: ssehub.Latest, History: ssehub.Retention{Events: 10}})
+	for i := range 100 {
+		set(t, hub, "t", strconv.Itoa(i*i%9), i)
+		kept, _, err := hub.History(t.Context(), "t", ssehub.Position{}, 0)
+		require.NoError(t, err)
+		for limit := 1; limit <= len(kept); limit++ {
+			some, _, err := hub.History(t.Context(), "t", ssehub.Position{}, limit)
+			require.NoError(t, err)
+			require.Equal(t, kept[len(kept)-limit:], some)
+		}
+	}
+}

@@ -84,7 +84,7 @@ type Grant struct {
 	Expires time.Time
 	// AllowTopic decides about each topic that a pattern of the request meets:
 	// once for each stream and topic, before the first event of it. The stream
-	// waits for the answer. Nil allows all that the patterns match.
+	// waits for the answer, and remembers it as long as it lasts. Nil allows all that the patterns match.
 	AllowTopic func(topic string) bool
 }
 
@@ -103,9 +103,11 @@ const (
 	// Latest keeps the newest message of each key, PublishOptions.Key, also
 	// when it has left the window: a reader that lags goes on with these, in
 	// their order, and then has the whole window. What it does not get is
-	// superseded, and so no loss. A new reader gets them all first. History
+	// superseded, and so no loss. A new reader gets them all first, also through
+	// a pattern; of the pattern itself Latest means SkipToOldest. History
 	// bounds what is kept before the window once more, by Events and Bytes: what
-	// is above that is lost, and told. Age does not count there.
+	// is above that is lost, and told. Age does not count there, and a key takes
+	// its name and some 100 bytes besides.
 	Latest
 	// Block makes Publish wait, until its context ends, as long as a reader
 	// has not got what the message would push out of the History by Events or

@@ -193,15 +193,11 @@ type appending struct {
 // appendTo appends to one log, behind the lines that name the topics, and leaves
 // its sleeping readers to the waker. It needs h.mu.
 func (h *Hub) appendTo(t *topic, e *appending, lines []byte) {
-	key := e.key
-	if t.pattern && t.latest != nil {
-		key = string(lines) + key // a pattern's keys are those of its topics
-	}
 	wake := false
 	if e.ephemeral {
 		wake = t.appendEphemeral(e.seq, e.at, lines, e.frame)
 	} else {
-		wake = t.append(e.seq, e.at, lines, h.idPrefix, e.frame, key, h.opts.History)
+		wake = t.append(e.seq, e.at, lines, h.idPrefix, e.frame, e.key, h.opts.History)
 	}
 	if wake {
 		h.wake(t)

@@ -39,8 +39,10 @@ type entry struct {
 func newSegment(size int, last *segment) *segment {
 	room, entries := minSegment, 4
 	if last != nil {
-		room = min(2*len(last.buf), maxSegment)
 		entries = max(entries, int(last.count.Load()))
+		if !last.single() {
+			room = min(2*len(last.buf), maxSegment)
+		}
 	}
 	if size > maxShared {
 		room, entries = size, 1
@@ -48,6 +50,12 @@ func newSegment(size int, last *segment) *segment {
 	s := &segment{buf: make([]byte, max(room, size))}
 	s.entries.Store(new(make([]entry, entries)))
 	return s
+}
+
+// single reports whether s was made for one big frame. What is made behind it
+// begins small again, or big and small frames in turn would leave half unused.
+func (s *segment) single() bool {
+	return s.count.Load() == 1 && s.used > maxShared
 }
 
 func (s *segment) fits(size int) bool {

@@ -18,13 +18,13 @@ func (r *reader) lookUpState(head uint64) bool {
 			patterns = true
 			r.seats[i].late = true // for meets
 		} else if t.latest != nil {
-			seats = append(seats, seat{topic: t})
+			seats = append(seats, seat{topic: t, told: t.latest.begin})
 		}
 	}
 	if patterns {
 		for _, t := range r.hub.latestTopics() {
 			if r.meets(t.name) && (r.allow == nil || r.allow(t.name)) {
-				seats = append(seats, seat{topic: t})
+				seats = append(seats, seat{topic: t, told: t.latest.begin})
 			}
 		}
 		for i := range r.seats {
@@ -32,6 +32,7 @@ func (r *reader) lookUpState(head uint64) bool {
 		}
 	}
 	if len(seats) > 0 {
+		// Its cursor is at zero, and told at what is no loss of a topic.
 		r.state = &reader{hub: r.hub, seats: seats, bare: true, named: r.named, joined: head}
 		r.stateTo = head
 	}
@@ -57,7 +58,15 @@ func (h *Hub) latestTopics() (topics []*topic) {
 func (r *reader) nextState() []byte {
 	s := r.state
 	s.views = s.views[:0]
-	views, _, _ := s.lookAll(s.seats, r.stateTo, nil, 0)
+	views, lost, _ := s.lookAll(s.seats, r.stateTo, nil, 0)
+	if len(lost) > 0 { // by the bounds of keys, before or while this reader came to them
+		var b []byte
+		for _, seat := range lost {
+			gap := sse.Gap{Reason: sse.ReasonWindow, From: r.position(s.cursor).String(), To: r.position(seat.told).String(), Topic: seat.topic.name}
+			b = r.appendGap(b, gap, Position{})
+		}
+		return b
+	}
 	if len(views) == 0 {
 		s.release()
 		r.state = nil

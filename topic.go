@@ -220,16 +220,17 @@ func (t *topic) find(segments []*segment, cursor, until uint64) view {
 func (t *topic) beforeNewest(n int, head uint64) uint64 {
 	segments := *t.segments.Load()
 	dropped := t.dropped.Load()
+	compacted, upTo := 0, uint64(0)
 	if t.latest != nil {
 		front := t.latest.front.Load()
 		segments = slices.Concat(front.segments, segments)
-		dropped = front.lost
+		compacted, upTo, dropped = len(front.segments), front.upTo, front.lost
 	}
 	for i := len(segments) - 1; i >= 0; i-- {
 		entries := segments[i].final()
 		for j := len(entries) - 1; j >= 0; j-- {
-			if entries[j].seq > head {
-				continue
+			if seq := entries[j].seq; seq > head || i >= compacted && seq <= upTo {
+				continue // too new, or in the front if it is kept
 			}
 			if n == 0 {
 				return entries[j].seq
