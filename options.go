@@ -18,8 +18,10 @@ type Options struct {
 	// The default is SkipToOldest.
 	Overflow Overflow
 
-	// OverflowFor says it for each topic or pattern that comes into being, in
-	// place of Overflow. It must be safe for concurrent use.
+	// OverflowFor says it for each topic or pattern, in place of Overflow. It is
+	// asked whenever one is joined, and the answer counts when that comes into
+	// being, so it should be quick and always say the same. It must be safe for
+	// concurrent use.
 	OverflowFor func(topic string) Overflow
 
 	// Heartbeat is how long a stream may be quiet before the hub writes the
