@@ -116,11 +116,11 @@
 //
 // A topic's window holds at most Retention.Bytes of frames. In memory it is
 // that, 28 bytes more for each event, up to a quarter more for what does not
-// fit exactly, and up to 64 KiB at each of its ends. A pattern that is read, or was
-// a short time ago, has such a window too, and a topic under Latest at most
-// twice as much again before its window, and some 100 bytes and its name for
-// each key. A topic with ephemeral messages keeps
-// up to 256 KiB of them for half a minute. Measured: 1.29 times the
+// fit exactly, and up to 64 KiB at each of its ends. A pattern that is read, or
+// was a short time ago, has such a window too. A topic under Latest has at most
+// twice as much again before its window, and for each key some 100 bytes and its
+// name. A topic with ephemeral messages keeps up to 256 KiB of them, for half a
+// minute. Measured: 1.29 times the
 // frames with 64 bytes of data, between 1.01 and 1.24 times with 1 kB and more.
 //
 // A connection costs what net/http needs for it, nearly 29 kB with the hub's

@@ -47,7 +47,7 @@ func (h *Hub) latestTopics() (topics []*topic) {
 		return nil
 	}
 	for _, t := range h.all { // a million take some milliseconds
-		if t.latest != nil && !t.pattern {
+		if t.latest != nil { // never a pattern
 			topics = append(topics, t)
 		}
 	}

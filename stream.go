@@ -10,9 +10,9 @@ import (
 	"github.com/ssehub-go/ssehub/sse"
 )
 
-// Serve writes the events of topics, which may be patterns, to conn, which the application upgraded
-// itself, until the stream has ended, and returns why: [ErrClosed] after
-// Shutdown or Close, [sse.ErrConnectionClosed] when the client has left or did
+// Serve writes the events of topics, which may be patterns, to conn, which the
+// application upgraded itself, until the stream has ended, and returns why:
+// [ErrClosed] after Shutdown or Close, [sse.ErrConnectionClosed] when the client has left or did
 // not read within the write timeout, [ErrSlowSubscriber], [ErrInvalidTopic], or
 // the error of ctx. It goes on behind [sse.Conn.LastEventID] and asks nobody
 // for permission. Closing conn stays the caller's duty; the end of ctx, and

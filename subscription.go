@@ -22,9 +22,9 @@ type Subscription struct {
 }
 
 // Subscribe reads the events of topics, which may be patterns, that are published
-// from now on, until ctx ends, Close is called or the hub ends. The caller must receive from Events
-// until it is closed, or call Close or end ctx; Shutdown waits for that.
-// Errors: [ErrInvalidTopic], [ErrClosed].
+// from now on, until ctx ends, Close is called or the hub ends. The caller must
+// receive from Events until it is closed, or call Close or end ctx; Shutdown
+// waits for that. Errors: [ErrInvalidTopic], [ErrClosed].
 func (h *Hub) Subscribe(ctx context.Context, topics ...string) (*Subscription, error) {
 	return h.Resume(ctx, "", topics...)
 }

@@ -72,8 +72,8 @@ func newTopic(name string, policy Overflow, dropped uint64) *topic {
 const maxDigits = 20 // of a number
 
 // append adds the frame "line prefix seq LF rest", or without a prefix "line
-// rest", whose key counts under Latest
-// alone, and reports whether the waker must be told. It needs Hub.mu.
+// rest", and reports whether the waker must be told. The key counts under Latest
+// alone. It needs Hub.mu.
 func (t *topic) append(seq uint64, at time.Duration, line []byte, prefix string, rest []byte, key string, keep Retention) (wake bool) {
 	size := len(line) + len(prefix) + maxDigits + 1 + len(rest)
 	segments := *t.segments.Load()
