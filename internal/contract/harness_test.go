@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strconv"
+	"sync"
 	"testing"
 	"time"
 
@@ -31,8 +32,11 @@ type harness struct {
 type conn struct {
 	req    *http.Request
 	body   string
-	w      http.ResponseWriter
-	closed chan struct{} // by end
+	w      http.ResponseWriter // nil when the handler has returned
+	closed chan struct{}       // by end
+
+	// The test writes, and the handler must not return meanwhile.
+	sending sync.Mutex
 }
 
 func newHarness(t *testing.T) *harness {
@@ -60,9 +64,17 @@ func (h *harness) serveStream(w http.ResponseWriter, r *http.Request) {
 	case <-c.closed:
 	case <-r.Context().Done():
 	}
+	c.sending.Lock()
+	c.w = nil
+	c.sending.Unlock()
 }
 
 func (c *conn) send(text string) {
+	c.sending.Lock()
+	defer c.sending.Unlock()
+	if c.w == nil {
+		return
+	}
 	_, _ = io.WriteString(c.w, text)
 	_ = http.NewResponseController(c.w).Flush()
 }
