@@ -61,6 +61,23 @@
 // a subscriber misses of these is not told. (TestEphemeralOnTheWire,
 // TestEphemeralBeginsInStorm, TestEphemeralIsForgotten)
 //
+// A message with a PublishOptions.TTL is delivered for that long, and then no
+// more: it is out of date, and so no loss. Under Latest that ends its key.
+// (TestTTL, TestTTLUnderLatest)
+//
+// # Brokers
+//
+// With Options.Broker the log is not this process's memory but a [Broker]: a file
+// that outlives a restart, or an engine that several hubs share. Publish appends
+// there, and every hub reads all of it back into the logs of its topics, in the
+// one order. A client may then go on at any hub, and after any restart, with the
+// id it has. Publish returns when the broker has the event; readers have it soon
+// after. What the broker has dropped before a hub read it is told to all of the
+// hub's readers, as is a log that has begun anew; while a broker is down streams
+// stay. (TestBrokerSharesLog, TestBrokerFails, TestBrokerDropsUnread,
+// TestBrokerBeginsAnew, TestBrokerNodeBehind, TestBrokerDownAtStart,
+// TestBrokerShutdown, and TestModel)
+//
 // # Guarantees
 //
 // Each names the test that holds it.
@@ -106,7 +123,7 @@
 //
 // # Positions and restarts
 //
-// The log lives in this process's memory. A restart begins a new one, with a
+// Without a Broker the log lives in this process's memory. A restart begins a new one, with a
 // new epoch in every id; a client that comes back with an id of the old one is
 // told so (reason "epoch"), because nobody can know what it missed, and then
 // gets all that the new log has. Numbers rise across all topics of a hub, so
@@ -151,5 +168,7 @@
 //	sse      the wire: messages, Upgrade, Conn, Encoder, Decoder; the standard library alone
 //	ssetest  servers in memory and a recorder
 //
-// Imports point one way: ssehub → sse ← client. (TestImportDirection)
+//	broker/brokertest  what holds a Broker against its contract
+//
+// Imports point one way: broker/* → ssehub → sse ← client. (TestImportDirection)
 package ssehub

@@ -11,15 +11,15 @@ import "time"
 var ephemeralKeep = Retention{Events: 1000, Bytes: 256 << 10, Age: 30 * time.Second}
 
 // appendEphemeral is append for an event without an id.
-func (t *topic) appendEphemeral(seq uint64, at time.Duration, line, rest []byte) (wake bool) {
+func (t *topic) appendEphemeral(e *appending, line []byte) (wake bool) {
 	log := t.ephemeral.Load()
 	if log == nil {
 		log = newTopic(t.name, SkipToOldest, 0)
 		log.line, log.pattern = t.line, t.pattern
 		t.ephemeral.Store(log)
 	}
-	log.append(seq, at, line, "", rest, "", ephemeralKeep)
-	t.last.Store(seq) // behind the event, before armed, as in append
+	log.append(e, line, "", ephemeralKeep)
+	t.last.Store(e.seq) // behind the event, before armed, as in append
 	return t.armed.Load() && t.armed.CompareAndSwap(true, false)
 }
 

@@ -25,9 +25,9 @@ func (r *reader) goOn(lastEventID string, head uint64, greet bool) {
 	switch {
 	case err != nil:
 		verdict = sse.VerdictInvalid
-	case pos.Epoch != r.hub.epoch:
+	case pos.Epoch != r.epoch:
 		verdict = sse.VerdictEpoch
-	case pos.Seq > head:
+	case pos.Seq > head && !r.hub.reaches(pos):
 		verdict = sse.VerdictAhead
 	default:
 		r.cursor = pos.Seq
@@ -73,7 +73,7 @@ func (r *reader) hello(greet bool, verdict string, id Position) {
 	}
 	r.control = appendControl(r.control, sse.TypeHello, id, sse.Hello{
 		Conn:        uuid.NewString(),
-		Epoch:       r.hub.epoch,
+		Epoch:       r.epoch,
 		Resumed:     verdict == sse.VerdictResumed,
 		Verdict:     verdict,
 		HeartbeatMs: max(0, r.hub.opts.Heartbeat.Milliseconds()),
@@ -81,7 +81,7 @@ func (r *reader) hello(greet bool, verdict string, id Position) {
 }
 
 func (r *reader) position(seq uint64) Position {
-	return Position{Epoch: r.hub.epoch, Seq: seq}
+	return Position{Epoch: r.epoch, Seq: seq}
 }
 
 // appendGaps tells of a loss in each of the lost topics. Only the last gap has

@@ -66,6 +66,10 @@ func (h *Hub) handle(w http.ResponseWriter, r *http.Request, topics []string) {
 }
 
 func (h *Hub) handleStream(w http.ResponseWriter, r *http.Request, topics []string, grant Grant) {
+	if !h.awaitBriefly(r.Context()) {
+		h.refuseStream(w, r)
+		return
+	}
 	// The place in the log comes before the head: a client that has the head and
 	// publishes must not miss its own event.
 	reader, err := h.join(sse.LastEventID(r), topics, true, askOnce(grant.AllowTopic))

@@ -25,6 +25,9 @@ func (h *Hub) History(ctx context.Context, topic string, after Position, limit i
 	if limit <= 0 {
 		limit = math.MaxInt
 	}
+	if err := h.await(ctx); err != nil {
+		return nil, Position{}, err
+	}
 	r, err := h.join(after.String(), []string{topic}, false, nil)
 	if err != nil {
 		return nil, Position{}, err

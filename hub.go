@@ -1,6 +1,7 @@
 package ssehub
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"sync"
@@ -14,14 +15,17 @@ var ErrClosed = errors.New("ssehub: hub closed")
 // Hub carries messages from publishers to the subscribers of their topics. All
 // methods are safe for concurrent use. End it with Shutdown or Close.
 type Hub struct {
-	opts     Options
-	epoch    string
-	idPrefix string // "id: epoch-"
-	started  time.Time
+	opts    Options
+	started time.Time
+	ready   chan struct{} // closed when the epoch is known, and a Broker's log was read
+	life    atomic.Uint64 // counts the epochs; written under mu
 
 	head atomic.Uint64 // every event up to it is in its topic; written under mu
 
-	mu        sync.Mutex        // guards numbering with appending, and what follows
+	mu        sync.Mutex // guards numbering with appending, and what follows
+	epoch     string
+	idPrefix  string            // "id: epoch-"
+	acked     uint64            // the newest that a Broker has taken from this hub
 	topics    map[string]*topic // patterns among them
 	all       []*topic          // the same, for the sweep to walk in steps
 	peak      int               // of them, since the map was made
@@ -39,26 +43,36 @@ type Hub struct {
 
 	gaps   atomic.Uint64
 	warned sync.Once     // of connections without deadlines
-	drain  chan struct{} // closed when Shutdown begins; spread is set before
+	drain  chan struct{} // closed when Shutdown has begun and nothing more comes; spread is set before
 	spread time.Duration
 	kill   chan struct{}  // closed when Close begins
-	tasks  sync.WaitGroup // streams, subscriptions and the waker
+	tasks  sync.WaitGroup // streams, subscriptions, the waker, the follower
+
+	stopFollowing context.CancelFunc
 }
 
-// New returns a Hub; nil means the default options. It holds its log in this
-// process's memory. A Hub starts no goroutine until it has readers.
+// New returns a Hub; nil means the default options. Without a Broker it holds its
+// log in this process's memory, and starts no goroutine until it has readers.
 func New(opts *Options) *Hub {
-	epoch := newEpoch()
-	return &Hub{
-		opts:     opts.withDefaults(),
-		epoch:    epoch,
-		idPrefix: "id: " + epoch + "-",
-		started:  time.Now(),
-		topics:   make(map[string]*topic),
-		readers:  make(map[*reader]struct{}),
-		drain:    make(chan struct{}),
-		kill:     make(chan struct{}),
+	h := &Hub{
+		opts:    opts.withDefaults(),
+		started: time.Now(),
+		ready:   make(chan struct{}),
+		topics:  make(map[string]*topic),
+		readers: make(map[*reader]struct{}),
+		drain:   make(chan struct{}),
+		kill:    make(chan struct{}),
 	}
+	if h.opts.Broker == nil {
+		h.begin(newEpoch(), 0)
+		h.stopFollowing = func() {}
+		close(h.ready)
+		return h
+	}
+	var ctx context.Context
+	ctx, h.stopFollowing = context.WithCancel(context.Background())
+	h.tasks.Go(func() { newFollower(h).run(ctx) })
+	return h
 }
 
 // now is the time since the hub started, on the monotonic clock.
@@ -83,6 +97,9 @@ func (h *Hub) topic(name string, policy Overflow) *topic {
 		return t
 	}
 	name = strings.Clone(name) // it may be a part of a whole request
+	if policy == Block && h.opts.Broker != nil {
+		policy = SkipToOldest // other nodes' publishers wait for nobody here
+	}
 	var t *topic
 	if isPattern(name) {
 		if policy == Latest { // the values are in the topics' logs
@@ -139,8 +156,16 @@ func (h *Hub) runWaker() {
 }
 
 // Position returns the position of the newest event: what to resume from who
-// has a state that includes all up to now. Take it before reading the state.
+// has a state that includes all up to now. Take it before reading the state. It
+// is the zero Position until a Broker could be asked.
 func (h *Hub) Position() Position {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.position()
+}
+
+// position needs h.mu.
+func (h *Hub) position() Position {
 	return Position{Epoch: h.epoch, Seq: h.head.Load()}
 }
 
@@ -162,7 +187,7 @@ func (h *Hub) Stats() Stats {
 	defer h.mu.Unlock()
 	s := Stats{
 		Subscribers: len(h.readers),
-		Position:    h.Position(),
+		Position:    h.position(),
 		Gaps:        h.gaps.Load(),
 	}
 	for _, t := range h.all {

@@ -80,12 +80,17 @@ func (l *latest) take(s *segment, i, end int) {
 }
 
 // compact makes the front anew, from what it was and what left the window.
-func (l *latest) compact(keep Retention) {
+func (l *latest) compact(now time.Duration, keep Retention) {
 	old := l.front.Load()
 	places := make([]place, 0, len(l.keys))
 	var bytes int64
 	add := func(s *segment, i int) {
-		if entries := s.final(); s.keys[i].newest == entries[i].seq {
+		entries := s.final()
+		switch {
+		case s.keys[i].newest != entries[i].seq: // a newer one has the key
+		case entries[i].expired(now):
+			delete(l.keys, s.keys[i].name)
+		default:
 			places = append(places, place{s, i})
 			bytes += int64(entries[i].end - start(entries, i))
 		}
@@ -116,6 +121,16 @@ func (l *latest) compact(keep Retention) {
 	l.front.Store(next)
 }
 
+// lose has readers told of a loss up to seq, which is behind all that there was.
+func (l *latest) lose(seq uint64, now time.Duration, keep Retention) {
+	if len(l.behind) > 0 {
+		l.compact(now, keep)
+	}
+	f := *l.front.Load()
+	f.lost = seq
+	l.front.Store(&f)
+}
+
 // add copies an event that is newer than all in f.
 func (f *front) add(p place) {
 	entries := p.segment.final()
@@ -130,7 +145,7 @@ func (f *front) add(p place) {
 		f.segments = append(f.segments, s)
 	}
 	s.used += copy(s.buf[s.used:], frame)
-	s.add(entry{seq: e.seq, at: e.at, end: uint32(s.used)})
+	s.add(entry{seq: e.seq, at: e.at, end: uint32(s.used), ttl: e.ttl})
 	s.keys = append(s.keys, p.segment.keys[p.index])
 	f.events++
 	f.bytes += int64(len(frame))

@@ -15,7 +15,7 @@ func (r *reader) take(views []view) []byte {
 	switch {
 	case len(views) == 0:
 		return nil
-	case len(views) == 1 && len(r.seats) == 1 && r.past == nil && (r.allow == nil || !r.seats[0].topic.pattern):
+	case len(views) == 1 && len(r.seats) == 1 && r.past == nil && !views[0].expires && (r.allow == nil || !r.seats[0].topic.pattern):
 		r.cursor = views[0].last()
 		return views[0].frames()
 	default:
@@ -28,6 +28,7 @@ func (r *reader) take(views []view) []byte {
 // return nothing.
 func (r *reader) merge(views []view) []byte {
 	horizon := uint64(math.MaxUint64) // above it a view's topic may have more, in its next segment
+	now := r.hub.now()
 	for i := range views {
 		if views[i].more {
 			horizon = min(horizon, views[i].last())
@@ -50,7 +51,7 @@ func (r *reader) merge(views []view) []byte {
 		if e.seq > horizon {
 			break
 		}
-		if e.seq > written {
+		if e.seq > written && !e.expired(now) {
 			if frame := r.allowed(v, v.buf[v.start:e.end]); frame != nil {
 				line := v.line
 				if !r.named {

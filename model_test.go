@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/ssehub-go/ssehub"
+	"github.com/ssehub-go/ssehub/broker/brokertest"
 	"github.com/ssehub-go/ssehub/sse"
 	"github.com/stretchr/testify/require"
 )
@@ -22,11 +23,14 @@ var (
 	modelSeed  = flag.Uint64("model.seed", 0, "seed of TestModel; 0 is a random one")
 )
 
-// model is a hub next to a list of all that was published to it.
+// model is a hub, or two with one Broker, next to a list of all that was
+// published to it.
 type model struct {
 	t       *testing.T
 	rng     *rand.Rand
-	hub     *ssehub.Hub
+	broker  *brokertest.Memory // nil: the hub is the log
+	first   int                // that the Broker has kept
+	hubs    []*ssehub.Hub
 	epoch   string
 	events  []modelEvent // by number; the first is none
 	newest  map[string]int
@@ -102,37 +106,73 @@ func (m *model) step() {
 	case n < 976: // topics and patterns are forgotten
 		time.Sleep(time.Duration(m.rng.IntN(200)) * time.Second)
 	case n < 977:
-		m.end()
 		m.restart()
+	case n < 978 && m.broker != nil:
+		synctest.Wait()
+		m.first = max(m.first, 1+m.rng.IntN(len(m.events)))
+		m.broker.Trim(uint64(m.first))
 	}
 }
 
+func (m *model) hub() *ssehub.Hub { return m.hubs[m.rng.IntN(len(m.hubs))] }
+
+// restart begins anew with new hubs, and most times with a new log.
 func (m *model) restart() {
-	m.hub = ssehub.New(&ssehub.Options{
+	back := m.end()
+	keeps := m.broker != nil && m.rng.IntN(4) > 0
+	if !keeps {
+		m.broker, m.first = nil, 1
+		if m.rng.IntN(2) == 0 {
+			m.broker = new(brokertest.Memory)
+		}
+	}
+	opts := &ssehub.Options{
 		History:     ssehub.Retention{Events: 5 + m.rng.IntN(60), Age: time.Minute},
 		OverflowFor: latestOf("latest"),
-	})
+	}
+	m.hubs = nil
+	if m.broker == nil {
+		m.hubs = []*ssehub.Hub{ssehub.New(opts)}
+	} else {
+		opts.Broker = m.broker
+		m.hubs = []*ssehub.Hub{ssehub.New(opts), ssehub.New(opts)}
+		synctest.Wait()
+	}
 	old := m.epoch
-	m.epoch = m.hub.Position().Epoch
+	m.epoch = m.hub().Position().Epoch
+	if keeps {
+		require.Equal(m.t, old, m.epoch)
+		for _, r := range back {
+			m.join(r.id, r.names)
+		}
+		return
+	}
 	m.events, m.newest = make([]modelEvent, 1), make(map[string]int)
 	if old != "" {
-		sub, err := m.hub.Resume(m.t.Context(), old+"-7", "a.1")
+		sub, err := m.hub().Resume(m.t.Context(), old+"-7", "a.1")
 		require.NoError(m.t, err)
 		require.Equal(m.t, sse.ReasonEpoch, gaps(m.t, []sse.Message{<-sub.Events()})[0].Reason)
 		sub.Close()
 	}
 }
 
-// end lets every reader have all that is left.
-func (m *model) end() {
+// end lets every reader, but for those that it returns, have all that is left.
+func (m *model) end() (back []*modelReader) {
 	for _, r := range m.readers {
-		for m.read(r, 1000) {
+		if m.rng.IntN(2) == 0 {
+			back = append(back, r)
+		} else {
+			for m.read(r, 1000) {
+			}
+			m.missed(r, len(m.events))
 		}
-		m.missed(r, len(m.events))
 		r.sub.Close()
 	}
 	m.readers = nil
-	m.hub.Close()
+	for _, hub := range m.hubs {
+		hub.Close()
+	}
+	return back
 }
 
 func (m *model) names() []string {
@@ -156,14 +196,17 @@ func (m *model) publish() {
 			m.newest[topic+" "+e.key] = n
 		}
 	}
-	pos, err := m.hub.PublishWith(m.t.Context(), e.topics[0], sse.Message{Data: []byte(strconv.Itoa(n))},
+	pos, err := m.hub().PublishWith(m.t.Context(), e.topics[0], sse.Message{Data: []byte(strconv.Itoa(n))},
 		ssehub.PublishOptions{Key: e.key, Ephemeral: e.ephemeral, Topics: e.topics[1:]})
 	require.NoError(m.t, err)
 	require.EqualValues(m.t, n, pos.Seq)
+	if m.broker != nil {
+		synctest.Wait() // so that both hubs have it
+	}
 }
 
 func (m *model) join(id string, names []string) {
-	sub, err := m.hub.Resume(m.t.Context(), id, names...)
+	sub, err := m.hub().Resume(m.t.Context(), id, names...)
 	require.NoError(m.t, err)
 	r := &modelReader{sub: sub, names: names, joined: len(m.events) - 1, id: id, told: make(map[string]int)}
 	r.at = r.joined
@@ -234,7 +277,7 @@ func (m *model) missed(r *modelReader, n int) {
 	if r.state != nil && n > r.joined { // the state is complete
 		for where, i := range m.newest {
 			topic, _, _ := strings.Cut(where, " ")
-			if strings.HasPrefix(topic, "latest") && i <= r.joined && m.matches(r, modelEvent{topics: []string{topic}}) {
+			if strings.HasPrefix(topic, "latest") && i >= m.first && i <= r.joined && m.matches(r, modelEvent{topics: []string{topic}}) {
 				require.True(m.t, r.state[i], "%v got no state of %s, event %d", r.names, where, i)
 			}
 		}

@@ -10,6 +10,14 @@ import (
 
 // Options configures a Hub. The zero value of each field means its default.
 type Options struct {
+	// Broker keeps the log outside of this process: over a restart, or for several
+	// hubs, each of which then has all events. Publish returns when the Broker has
+	// the event, and the hub has it soon after. At its start the hub reads the
+	// Broker's log from the beginning; until it has, streams wait or are sent
+	// away for a moment. The hub does not close it. The default is this process's
+	// memory.
+	Broker Broker
+
 	// History is what each topic keeps, for readers that come back and for
 	// readers that lag.
 	History Retention
@@ -115,7 +123,8 @@ const (
 	// has not got what the message would push out of the History by Events or
 	// Bytes. A stream that is stuck holds it up to the write timeout, a
 	// Subscription whose Events nobody receives for ever. Readers of a pattern
-	// are waited for if OverflowFor says Block of the pattern.
+	// are waited for if OverflowFor says Block of the pattern. With a Broker it
+	// means SkipToOldest.
 	Block
 )
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 	"sync"
 	"time"
@@ -33,7 +34,7 @@ type PublishOptions struct {
 	// IdempotencyKey makes it safe to publish again after an error: as long as
 	// the topic's history has an event that was published with the same one,
 	// nothing is published, and the position is that event's. Empty means none.
-	// At most 256 bytes.
+	// At most 256 bytes. A Broker may forget it earlier, which it documents.
 	IdempotencyKey string
 	// Ephemeral sends the message to those who are there, without an id, and
 	// keeps it no longer than that takes: a token of a language model, a sign
@@ -41,51 +42,41 @@ type PublishOptions struct {
 	// may miss it without being told. It needs no Key and takes no
 	// IdempotencyKey.
 	Ephemeral bool
+	// TTL is how long the message is of use: who comes to it later does not get
+	// it, and has lost nothing. It counts in milliseconds, at most 49 days; zero
+	// means for as long as it is kept.
+	TTL time.Duration
 	// Topics are further topics of the message. It has one position in all of
 	// them, and a subscriber of several gets it once. Of these only the first,
 	// Publish's own, knows the IdempotencyKey.
 	Topics []string
 }
 
-const maxKeyLen = 256
+const (
+	maxKeyLen = 256
+	maxTTL    = math.MaxUint32 * time.Millisecond // entry.ttl must hold it
+)
 
 // PublishWith is Publish with options.
 func (h *Hub) PublishWith(ctx context.Context, topic string, m sse.Message, opts PublishOptions) (Position, error) {
 	if err := ctx.Err(); err != nil {
 		return Position{}, err
 	}
-	if strings.HasPrefix(m.Type, "ssehub.") {
-		return Position{}, fmt.Errorf("%w: type %q is reserved", sse.ErrInvalidField, m.Type)
-	}
-	size := len(m.Data) + len(m.Type) + len(topic)
-	for _, name := range opts.Topics {
-		size += len(name)
-	}
-	if limit := h.opts.MaxEventSize; limit > 0 && size > limit {
-		return Position{}, fmt.Errorf("%w: limit %d bytes", sse.ErrEventTooLarge, limit)
-	}
-	if n := max(len(opts.Key), len(opts.IdempotencyKey)); n > maxKeyLen {
-		return Position{}, fmt.Errorf("%w: key of %d bytes, limit %d", sse.ErrInvalidField, n, maxKeyLen)
-	}
-	if opts.Ephemeral && opts.IdempotencyKey != "" {
-		return Position{}, fmt.Errorf("%w: idempotency key of an ephemeral message", sse.ErrInvalidField)
-	}
-	m.ID, m.Topic = "", ""
-	if m.Data == nil {
-		m.Data = []byte{}
+	if err := h.check(topic, m, &opts); err != nil {
+		return Position{}, err
 	}
 	buf := scratch.Get().(*[]byte)
 	defer scratch.Put(buf)
 	// Everything but the id is encoded before the lock.
-	frame, err := m.AppendText((*buf)[:0])
+	frame, err := appendFrame((*buf)[:0], &m)
 	if err != nil {
 		return Position{}, err
 	}
-	if len(frame) > maxFrame {
-		return Position{}, fmt.Errorf("%w: limit %d bytes", sse.ErrEventTooLarge, maxFrame)
-	}
 	if cap(frame) <= maxSegment {
 		*buf = frame
+	}
+	if h.opts.Broker != nil {
+		return h.appendToBroker(ctx, topic, m, &opts)
 	}
 	for {
 		pos, room, err := h.append(topic, frame, &opts)
@@ -102,12 +93,65 @@ func (h *Hub) PublishWith(ctx context.Context, topic string, m sse.Message, opts
 		if err != errNoTopic {
 			return pos, err
 		}
-		for _, name := range append([]string{topic}, opts.Topics...) {
-			if err := h.makeTopic(name); err != nil {
-				return Position{}, err
-			}
+		if err := h.makeTopics(topic, opts.Topics); err != nil {
+			return Position{}, err
 		}
 	}
+}
+
+// check refuses what cannot be published, but for what encoding finds.
+func (h *Hub) check(topic string, m sse.Message, opts *PublishOptions) error {
+	size := len(m.Data) + len(m.Type) + len(topic)
+	for _, name := range opts.Topics {
+		size += len(name)
+	}
+	if limit := h.opts.MaxEventSize; limit > 0 && size > limit {
+		return fmt.Errorf("%w: limit %d bytes", sse.ErrEventTooLarge, limit)
+	}
+	for _, key := range [...]string{opts.Key, opts.IdempotencyKey} {
+		if len(key) > maxKeyLen {
+			return fmt.Errorf("%w: key of %d bytes, limit %d", sse.ErrInvalidField, len(key), maxKeyLen)
+		}
+		if strings.ContainsAny(key, "\r\n\x00") { // a broker may keep it as a line
+			return fmt.Errorf("%w: key %q", sse.ErrInvalidField, key)
+		}
+	}
+	if opts.Ephemeral && opts.IdempotencyKey != "" {
+		return fmt.Errorf("%w: idempotency key of an ephemeral message", sse.ErrInvalidField)
+	}
+	if ttl := opts.TTL; ttl != 0 && (ttl < time.Millisecond || ttl > maxTTL) {
+		return fmt.Errorf("%w: TTL %v, want between 1 ms and %v", sse.ErrInvalidField, ttl, maxTTL)
+	}
+	return nil
+}
+
+// appendFrame appends m as all of its topics' logs have it behind the id.
+func appendFrame(b []byte, m *sse.Message) ([]byte, error) {
+	if strings.HasPrefix(m.Type, "ssehub.") {
+		return nil, fmt.Errorf("%w: type %q is reserved", sse.ErrInvalidField, m.Type)
+	}
+	m.ID, m.Topic = "", ""
+	if m.Data == nil {
+		m.Data = []byte{}
+	}
+	frame, err := m.AppendText(b)
+	if err == nil && len(frame) > maxFrame {
+		err = fmt.Errorf("%w: limit %d bytes", sse.ErrEventTooLarge, maxFrame)
+	}
+	return frame, err
+}
+
+// makeTopics makes the logs of topics that have none.
+func (h *Hub) makeTopics(first string, others []string) error {
+	if err := h.makeTopic(first); err != nil {
+		return err
+	}
+	for _, name := range others {
+		if err := h.makeTopic(name); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // makeTopic makes the log of a topic, if its name is valid.
@@ -133,15 +177,10 @@ func (h *Hub) append(name string, frame []byte, opts *PublishOptions) (Position,
 	if h.draining {
 		return Position{}, nil, ErrClosed
 	}
-	t := h.published(name)
-	if t == nil {
+	if !h.havePublished(name, opts.Topics) {
 		return Position{}, nil, errNoTopic
 	}
-	for _, name := range opts.Topics {
-		if h.published(name) == nil {
-			return Position{}, nil, errNoTopic
-		}
-	}
+	t := h.topics[name]
 	if seq, ok := t.once.seqs[opts.IdempotencyKey]; ok {
 		return Position{Epoch: h.epoch, Seq: seq}, nil, nil
 	}
@@ -155,30 +194,26 @@ func (h *Hub) append(name string, frame []byte, opts *PublishOptions) (Position,
 			return Position{}, room, nil
 		}
 	}
-	seq, now := h.head.Load()+1, h.now()
+	e := appending{seq: h.head.Load() + 1, at: h.now(), frame: frame, key: opts.Key, ttl: milliseconds(opts.TTL), ephemeral: opts.Ephemeral}
 	if opts.IdempotencyKey != "" {
-		t.once.add(opts.IdempotencyKey, seq)
+		t.once.add(opts.IdempotencyKey, e.seq)
 	}
-	e := &appending{seq: seq, at: now, frame: frame, key: opts.Key, ephemeral: opts.Ephemeral}
-	if len(opts.Topics) > 0 {
-		h.appendToSeveral(e, name, opts.Topics)
-	} else {
-		t.idle = now
-		h.appendTo(t, e, nil)
-		for _, p := range h.patternsOf(t) {
-			h.appendTo(p, e, t.line)
-		}
-	}
-	h.head.Store(seq)
-	return Position{Epoch: h.epoch, Seq: seq}, nil, nil
+	h.put(&e, name, opts.Topics)
+	return Position{Epoch: h.epoch, Seq: e.seq}, nil, nil
 }
 
-// published returns the log of a topic that exists. It needs h.mu.
-func (h *Hub) published(name string) *topic {
-	if t := h.topics[name]; t != nil && !t.pattern {
-		return t
+// havePublished reports whether there are logs of all these topics, and none is a
+// pattern. It needs h.mu.
+func (h *Hub) havePublished(name string, others []string) bool {
+	if t := h.topics[name]; t == nil || t.pattern {
+		return false
 	}
-	return nil
+	for _, name := range others {
+		if t := h.topics[name]; t == nil || t.pattern {
+			return false
+		}
+	}
+	return true
 }
 
 // appending is an event on its way into the logs.
@@ -187,7 +222,27 @@ type appending struct {
 	at        time.Duration
 	frame     []byte // but for what comes before the id
 	key       string
+	ttl       uint32 // milliseconds
 	ephemeral bool
+}
+
+func milliseconds(ttl time.Duration) uint32 {
+	return uint32(min(ttl, maxTTL) / time.Millisecond)
+}
+
+// put puts e into all logs that it belongs to. It needs h.mu.
+func (h *Hub) put(e *appending, name string, others []string) {
+	if len(others) > 0 {
+		h.appendToSeveral(e, name, others)
+	} else {
+		t := h.topics[name]
+		t.idle = e.at
+		h.appendTo(t, e, nil)
+		for _, p := range h.patternsOf(t) {
+			h.appendTo(p, e, t.line)
+		}
+	}
+	h.head.Store(e.seq)
 }
 
 // appendTo appends to one log, behind the lines that name the topics, and leaves
@@ -195,9 +250,9 @@ type appending struct {
 func (h *Hub) appendTo(t *topic, e *appending, lines []byte) {
 	wake := false
 	if e.ephemeral {
-		wake = t.appendEphemeral(e.seq, e.at, lines, e.frame)
+		wake = t.appendEphemeral(e, lines)
 	} else {
-		wake = t.append(e.seq, e.at, lines, h.idPrefix, e.frame, e.key, h.opts.History)
+		wake = t.append(e, lines, h.idPrefix, h.opts.History)
 	}
 	if wake {
 		h.wake(t)

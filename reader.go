@@ -18,6 +18,8 @@ var ErrSlowSubscriber = errors.New("ssehub: subscriber too slow")
 // memory. One goroutine drives it: a stream's or a Subscription's.
 type reader struct {
 	hub     *Hub
+	life    uint64 // of the hub, as of which are:
+	epoch   string
 	seats   []seat
 	past    []seat                  // topics of late patterns, until the cursor is at pastTo
 	pastTo  uint64                  // where the late patterns' own logs begin
@@ -54,29 +56,11 @@ type seat struct {
 // leave. Between the two it may begin, and then must end: from begin on it is
 // one of the tasks that Shutdown and Close wait for.
 func (h *Hub) join(lastEventID string, topics []string, greet bool, allow func(string) bool) (*reader, error) {
-	r := &reader{hub: h, wake: make(chan struct{}, 1), seats: make([]seat, len(topics)), allow: allow}
-	policies := make([]Overflow, len(topics))
-	for i, name := range topics {
-		policies[i] = h.opts.OverflowFor(name)
+	r := &reader{hub: h, wake: make(chan struct{}, 1), allow: allow}
+	head, err := r.sit(topics)
+	if err != nil {
+		return nil, err
 	}
-	h.mu.Lock()
-	if h.draining {
-		h.mu.Unlock()
-		return nil, ErrClosed
-	}
-	now := h.now()
-	for i, name := range topics {
-		t := h.topic(name, policies[i])
-		t.trim(now, h.opts.History) // what is too old is not replayed
-		t.readers++
-		r.seats[i] = seat{topic: t, reader: r}
-		if t.block != nil {
-			t.block.sit(r)
-		}
-	}
-	head := h.head.Load()
-	h.mu.Unlock()
-	r.joined = head
 	r.named = len(topics) > 1 || isPattern(topics[0])
 	joined := false
 	defer func() {
@@ -88,6 +72,50 @@ func (h *Hub) join(lastEventID string, topics []string, greet bool, allow func(s
 	r.moved()
 	joined = true
 	return r, nil
+}
+
+// sit takes seats at topics, and returns the head as of which it did.
+func (r *reader) sit(topics []string) (head uint64, err error) {
+	h := r.hub
+	policies := make([]Overflow, len(topics))
+	for i, name := range topics {
+		policies[i] = h.opts.OverflowFor(name)
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.draining {
+		return 0, ErrClosed
+	}
+	r.life, r.epoch = h.life.Load(), h.epoch
+	r.seats = make([]seat, len(topics))
+	now := h.now()
+	for i, name := range topics {
+		t := h.topic(name, policies[i])
+		t.trim(now, h.opts.History) // what is too old is not replayed
+		t.readers++
+		r.seats[i] = seat{topic: t, reader: r}
+		if t.block != nil {
+			t.block.sit(r)
+		}
+	}
+	r.joined = h.head.Load()
+	return r.joined, nil
+}
+
+// joinAgain has r go on in a log that has begun anew, where it is told so.
+func (r *reader) joinAgain() error {
+	topics := make([]string, len(r.seats))
+	for i := range r.seats {
+		topics[i] = r.seats[i].topic.name
+	}
+	from := r.position(r.cursor)
+	r.leave()
+	r.seats, r.control, r.ahead, r.state, r.past, r.cursor = nil, nil, nil, nil, nil, 0
+	head, err := r.sit(topics)
+	if err == nil {
+		r.goOn(from.String(), head, false)
+	}
+	return err
 }
 
 // leave gives up r's seats. Nobody wakes it any more.
@@ -140,6 +168,11 @@ func (r *reader) end(last func()) {
 // for one write; nil if there is no news, and ErrClosed if there will be none.
 // They stay valid until the following call of next or release.
 func (r *reader) next() ([]byte, error) {
+	if r.life != r.hub.life.Load() {
+		if err := r.joinAgain(); err != nil {
+			return nil, err
+		}
+	}
 	r.moved()
 	if frames := r.control; len(frames) > 0 {
 		r.control = nil
@@ -149,8 +182,10 @@ func (r *reader) next() ([]byte, error) {
 		r.ahead = nil
 		return frames, nil
 	}
-	if r.state != nil {
-		return r.nextState(), nil
+	for r.state != nil {
+		if frames := r.nextState(); len(frames) > 0 {
+			return frames, nil
+		}
 	}
 	for {
 		ending := r.hub.isDraining() // read first: then nothing is published behind what look finds
@@ -254,5 +289,5 @@ func (r *reader) park() bool {
 			return false
 		}
 	}
-	return true
+	return r.life == r.hub.life.Load() // looked at behind arming, see Hub.beginAnew
 }

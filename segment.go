@@ -32,6 +32,11 @@ type entry struct {
 	seq uint64
 	at  time.Duration // since Hub.started: monotonic, whatever the wall clock does
 	end uint32
+	ttl uint32 // milliseconds; 0 for ever. It takes no room that would not be padding
+}
+
+func (e *entry) expired(now time.Duration) bool {
+	return e.ttl > 0 && now-e.at >= time.Duration(e.ttl)*time.Millisecond
 }
 
 // newSegment has room for size bytes and more than the last one had, as a
@@ -99,6 +104,7 @@ type view struct {
 	line    []byte // the topic's
 	pattern bool   // each frame begins with such a line
 	more    bool   // there are further segments
+	expires bool   // some of the entries may
 }
 
 // frames returns the bytes of all entries.

@@ -69,6 +69,7 @@ func (h *Hub) cut() {
 		return
 	}
 	h.killed = true
+	h.endNews()
 	close(h.kill)
 	for r := range h.readers {
 		if r.conn != nil {
@@ -90,7 +91,15 @@ func (h *Hub) refuse(spread func(readers int) time.Duration) {
 		h.sweep.Stop()
 	}
 	h.spread = spread(len(h.readers))
-	close(h.drain)
+	h.endNewsIfDue()
+}
+
+// endNews tells the readers that nothing more will come. It needs h.mu.
+func (h *Hub) endNews() {
+	if !h.isDraining() {
+		h.stopFollowing()
+		close(h.drain)
+	}
 }
 
 func (h *Hub) isDraining() bool {

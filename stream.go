@@ -22,6 +22,9 @@ func (h *Hub) Serve(ctx context.Context, conn *sse.Conn, topics ...string) error
 	if err != nil {
 		return err
 	}
+	if err := h.await(ctx); err != nil {
+		return err
+	}
 	r, err := h.join(conn.LastEventID(), names, true, nil)
 	if err != nil {
 		return err

@@ -38,6 +38,9 @@ func (h *Hub) Resume(ctx context.Context, lastEventID string, topics ...string) 
 	if err != nil {
 		return nil, err
 	}
+	if err := h.await(ctx); err != nil {
+		return nil, err
+	}
 	r, err := h.join(lastEventID, names, false, nil)
 	if err != nil {
 		return nil, err

@@ -32,6 +32,7 @@ type topic struct {
 
 	ephemeral atomic.Pointer[topic] // the log of such events, while there are any
 
+	expires  atomic.Bool                // there was an event with a TTL; set before it can be seen
 	segments atomic.Pointer[[]*segment] // oldest first; a new slice for every change
 	last     atomic.Uint64              // newest event ever, kept or not
 	dropped  atomic.Uint64              // newest event that is no longer kept, or 0
@@ -72,10 +73,9 @@ func newTopic(name string, policy Overflow, dropped uint64) *topic {
 const maxDigits = 20 // of a number
 
 // append adds the frame "line prefix seq LF rest", or without a prefix "line
-// rest", and reports whether the waker must be told. The key counts under Latest
-// alone. It needs Hub.mu.
-func (t *topic) append(seq uint64, at time.Duration, line []byte, prefix string, rest []byte, key string, keep Retention) (wake bool) {
-	size := len(line) + len(prefix) + maxDigits + 1 + len(rest)
+// rest", and reports whether the waker must be told. It needs Hub.mu.
+func (t *topic) append(e *appending, line []byte, prefix string, keep Retention) (wake bool) {
+	size := len(line) + len(prefix) + maxDigits + 1 + len(e.frame)
 	segments := *t.segments.Load()
 	var s *segment
 	if n := len(segments); n > 0 {
@@ -89,22 +89,25 @@ func (t *topic) append(seq uint64, at time.Duration, line []byte, prefix string,
 	frame := append(s.buf[start:start], line...)
 	if prefix != "" {
 		frame = append(frame, prefix...)
-		frame = strconv.AppendUint(frame, seq, 10)
+		frame = strconv.AppendUint(frame, e.seq, 10)
 		frame = append(frame, '\n')
 	}
-	frame = append(frame, rest...)
+	frame = append(frame, e.frame...)
 	s.used += len(frame)
-	s.add(entry{seq: seq, at: at, end: uint32(s.used)})
+	if e.ttl > 0 {
+		t.expires.Store(true)
+	}
+	s.add(entry{seq: e.seq, at: e.at, end: uint32(s.used), ttl: e.ttl})
 	if t.latest != nil {
-		t.latest.note(s, key, seq)
+		t.latest.note(s, e.key, e.seq)
 	}
 	if fresh {
 		t.setSegments(append(slices.Clip(segments), s))
 	}
-	t.last.Store(seq)
+	t.last.Store(e.seq)
 	t.events++
 	t.bytes += int64(len(frame))
-	t.trim(at, keep)
+	t.trim(e.at, keep)
 	return t.armed.Load() && t.armed.CompareAndSwap(true, false)
 }
 
@@ -142,13 +145,31 @@ loop:
 		return
 	}
 	if t.latest != nil {
-		t.latest.compact(keep)
+		t.latest.compact(now, keep)
 	}
 	t.once.forget(dropped)
 	t.dropped.Store(dropped)
 	if gone > 0 {
 		t.setSegments(slices.Clone(segments[gone:])) // a part would keep what is gone
 	}
+}
+
+// lose drops all, and has every reader told of a loss up to seq. Under Latest
+// the values stay that are known. It needs Hub.mu.
+func (t *topic) lose(seq uint64, now time.Duration, keep Retention) {
+	for _, s := range *t.segments.Load() {
+		if t.latest != nil {
+			t.latest.take(s, s.first, len(s.final()))
+		}
+	}
+	if t.latest != nil {
+		t.latest.lose(seq, now, keep)
+	}
+	t.events, t.bytes = 0, 0
+	t.once.forget(seq)
+	t.dropped.Store(seq)
+	t.setSegments(nil)
+	t.last.Store(seq)
 }
 
 // kept returns the number of events that are kept, and the size of all that is
@@ -212,6 +233,7 @@ func (t *topic) find(segments []*segment, cursor, until uint64) view {
 	return view{
 		buf: segments[n].buf, start: start(entries, i), entries: entries[i:end],
 		line: t.line, pattern: t.pattern, more: n+1 < len(segments),
+		expires: t.expires.Load(), // behind the entries
 	}
 }
 

@@ -1,0 +1,62 @@
+package ssehub
+
+import (
+	"context"
+	"iter"
+)
+
+// Broker is a log that outlives a Hub, or that several share: Options.Broker.
+// Package brokertest holds an implementation against this contract.
+//
+//  1. Append adds an event at the end of the log. It returns the event's
+//     position when the event is as safe as the broker's documentation says, and
+//     every Bounds and Read that begins then finds it. After an error the event
+//     may be in the log or not. Append ends soon after its context.
+//  2. Seq begins at 1 or above, rises with every event, and stays below 2^53.
+//     Holes are allowed.
+//  3. There is one order. Every Read, on every node, yields by Seq. What a Read
+//     has passed is settled: no event appears there later.
+//  4. An event is yielded as it was appended, but for its Position: any topics,
+//     any bytes, all fields, the Time to the millisecond. Append keeps nothing of
+//     the memory that it is given. An entry that cannot be read as an event is
+//     yielded with its Position and an error that wraps ErrInvalidEvent, and the
+//     Read goes on.
+//  5. A Read with Until ends without an error when it has yielded every event
+//     behind After, up to and including Until, which is no more than a Last that
+//     Bounds has returned. It ends also if there is none.
+//  6. A Read without Until goes on with events as they come. It ends with an
+//     error, when the engine fails or its context has ended, and never otherwise;
+//     it does not try again by itself for longer than a moment.
+//  7. A broker may drop events from the beginning of its log. A Read that meets
+//     such a place goes on behind it. Bounds is honest about it: when a Read has
+//     passed over an event, First is above that event.
+//  8. Bounds returns the Epoch and which events are kept: First to Last; First is
+//     Last+1 if there is none. Within an Epoch neither falls. Last is no less
+//     than the position of any Append that has returned.
+//  9. The Epoch changes whenever a Seq could be used again: the log was deleted,
+//     flushed, restored from an old copy, or has lost its end. Events carry it.
+//     A Read from a position of another Epoch ends with an error.
+//  10. An event with an IdempotencyKey is not appended if one with the same key
+//     and the same first topic is kept: Append returns that one's position. A
+//     broker may remember keys for a shorter time, which it documents.
+//  11. All methods are safe for concurrent use. A Read holds no lock while it
+//     yields, leaves nothing running when it has ended, and a slow one hinders
+//     neither Append nor other Reads.
+type Broker interface {
+	Append(ctx context.Context, e Event) (Position, error)
+	Read(ctx context.Context, r Range) iter.Seq2[Event, error]
+	Bounds(ctx context.Context) (Bounds, error)
+}
+
+// Range is what a Broker's Read yields.
+type Range struct {
+	After  Position // exclusive; its Epoch is the log's
+	Until  uint64   // inclusive; 0 follows for ever
+	Topics []string // if any: a hint that no others are needed; they may come all the same
+}
+
+// Bounds is what a Broker's log keeps.
+type Bounds struct {
+	Epoch       string
+	First, Last uint64 // First is Last+1 if nothing is kept
+}

@@ -1,0 +1,25 @@
+package brokertest_test
+
+import (
+	"testing"
+
+	"github.com/ssehub-go/ssehub"
+	"github.com/ssehub-go/ssehub/broker/brokertest"
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m)
+}
+
+func TestMemory(t *testing.T) {
+	brokertest.Run(t, brokertest.Harness{
+		New:  func(testing.TB) ssehub.Broker { return new(brokertest.Memory) },
+		Trim: func(_ testing.TB, b ssehub.Broker, first uint64) { b.(*brokertest.Memory).Trim(first) },
+		Restart: func(_ testing.TB, b ssehub.Broker) ssehub.Broker {
+			b.(*brokertest.Memory).Reset()
+			return b
+		},
+		Forgets: true,
+	})
+}

@@ -1,0 +1,335 @@
+package ssehub
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"time"
+
+	"github.com/ssehub-go/ssehub/sse"
+)
+
+// With a Broker the log is there, and what the hub has in memory is the end of
+// it: Publish appends to the broker, and the follower brings every event back,
+// whichever hub it came from, into the logs of its topics. Readers notice no
+// difference.
+
+// readyTimeout is how long a request for a stream waits for the first reading
+// of the broker's log. Proxies wait longer, but answer with a status that makes a
+// browser give up.
+const readyTimeout = 5 * time.Second
+
+const maxFollowWait = 5 * time.Second // before the broker is tried again
+
+// appendToBroker is append there. An event that it has may not be in this hub's
+// logs yet.
+func (h *Hub) appendToBroker(ctx context.Context, topic string, m sse.Message, opts *PublishOptions) (Position, error) {
+	topics := append([]string{topic}, opts.Topics...)
+	for _, name := range topics {
+		if err := checkTopic(name); err != nil {
+			return Position{}, err
+		}
+	}
+	h.mu.Lock()
+	draining := h.draining
+	h.mu.Unlock()
+	if draining {
+		return Position{}, ErrClosed
+	}
+	pos, err := h.opts.Broker.Append(ctx, Event{
+		Time:           time.Now(),
+		Topics:         topics,
+		Message:        m,
+		Key:            opts.Key,
+		IdempotencyKey: opts.IdempotencyKey,
+		TTL:            opts.TTL,
+		Ephemeral:      opts.Ephemeral,
+	})
+	if err != nil {
+		return Position{}, fmt.Errorf("ssehub: append to broker: %w", err)
+	}
+	h.mu.Lock()
+	h.acked = max(h.acked, pos.Seq)
+	h.mu.Unlock()
+	return pos, nil
+}
+
+// await waits until there is a log to read.
+func (h *Hub) await(ctx context.Context) error {
+	select {
+	case <-h.ready:
+		return nil
+	default:
+	}
+	select {
+	case <-h.ready:
+		return nil
+	case <-h.drain:
+		return ErrClosed
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// awaitBriefly is await as long as a client waits for an answer.
+func (h *Hub) awaitBriefly(ctx context.Context) bool {
+	select {
+	case <-h.ready: // without a timer per stream
+		return true
+	default:
+	}
+	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
+	defer cancel()
+	return h.await(ctx) == nil
+}
+
+// reaches reports whether the broker's log has an event at pos, which is ahead of
+// the hub's head: a client may have it from another node.
+func (h *Hub) reaches(pos Position) bool {
+	if h.opts.Broker == nil {
+		return false
+	}
+	h.mu.Lock()
+	acked := pos.Epoch == h.epoch && pos.Seq <= h.acked
+	h.mu.Unlock()
+	if acked {
+		return true
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), readyTimeout)
+	defer cancel()
+	bounds, err := h.opts.Broker.Bounds(ctx)
+	return err == nil && bounds.Epoch == pos.Epoch && bounds.Last >= pos.Seq
+}
+
+// follower is the one goroutine that appends to the logs of a hub with a Broker.
+type follower struct {
+	hub   *Hub
+	ready bool
+	frame []byte
+	at    time.Duration // of the last event
+}
+
+func newFollower(h *Hub) *follower {
+	return &follower{hub: h, at: math.MinInt64} // events may be older than the hub
+}
+
+// run follows the broker's log until ctx ends.
+func (f *follower) run(ctx context.Context) {
+	for failures := 0; ; failures++ {
+		head := f.hub.head.Load()
+		err := f.follow(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		if f.hub.head.Load() != head {
+			failures = 0
+		}
+		f.hub.opts.Logger.Warn("ssehub: broker cannot be read, trying again", "error", err)
+		wait := min(maxFollowWait, 50*time.Millisecond<<min(failures, 10))
+		timer := time.NewTimer(wait/2 + rand.N(wait/2))
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return
+		}
+	}
+}
+
+// follow goes on from the hub's head and returns why it cannot any more.
+func (f *follower) follow(ctx context.Context) error {
+	h := f.hub
+	bounds, err := h.opts.Broker.Bounds(ctx)
+	if err == nil {
+		err = h.settle(bounds, bounds.First)
+	}
+	if err != nil {
+		return err
+	}
+	if !f.ready {
+		if bounds.Last > h.head.Load() {
+			if err := f.read(ctx, bounds.Last); err != nil {
+				return err
+			}
+		}
+		// The end of the log may be a hole.
+		h.skipTo(bounds.Last)
+		f.ready = true
+		close(h.ready)
+	}
+	if err := f.read(ctx, 0); err != nil {
+		return err
+	}
+	return errors.New("ssehub: broker has ended a read without Until")
+}
+
+// read takes what is behind the hub's head, up to until if that is not 0.
+func (f *follower) read(ctx context.Context, until uint64) error {
+	h := f.hub
+	from := Position{Epoch: h.epoch, Seq: h.head.Load()} // nobody else writes them
+	for e, err := range h.opts.Broker.Read(ctx, Range{After: from, Until: until}) {
+		if err == nil {
+			err = f.take(ctx, &e)
+		}
+		if errors.Is(err, ErrInvalidEvent) && e.Position.Epoch == h.epoch && e.Position.Seq > h.head.Load() {
+			h.opts.Logger.Error("ssehub: broker has an event that cannot be read", "position", e.Position, "error", err)
+			h.skipTo(e.Position.Seq)
+			err = nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+var errBegunAnew = errors.New("ssehub: broker's log has begun anew")
+
+// take puts an event into the logs.
+func (f *follower) take(ctx context.Context, e *Event) (err error) {
+	h := f.hub
+	switch head := h.head.Load(); {
+	case e.Position.Epoch != h.epoch:
+		return errBegunAnew
+	case e.Position.Seq <= head:
+		return fmt.Errorf("ssehub: broker breaks the order: %v behind %d", e.Position, head)
+	case e.Position.Seq > head+1: // a hole, or it was dropped
+		bounds, err := h.opts.Broker.Bounds(ctx)
+		if err == nil {
+			err = h.settle(bounds, min(bounds.First, e.Position.Seq))
+		}
+		if err != nil {
+			return err
+		}
+		if e.Position.Epoch != h.epoch {
+			return errBegunAnew
+		}
+	}
+	if f.frame, err = appendFrame(f.frame[:0], &e.Message); err != nil {
+		return fmt.Errorf("%w: %w", ErrInvalidEvent, err)
+	}
+	if len(e.Topics) == 0 {
+		return fmt.Errorf("%w: no topic", ErrInvalidEvent)
+	}
+	a := &appending{
+		seq: e.Position.Seq, at: f.since(e.Time), frame: f.frame,
+		key: e.Key, ttl: milliseconds(e.TTL), ephemeral: e.Ephemeral,
+	}
+	for !h.putFollowed(a, e.Topics) {
+		if err := h.makeTopics(e.Topics[0], e.Topics[1:]); err != nil {
+			return fmt.Errorf("%w: %w", ErrInvalidEvent, err)
+		}
+	}
+	if cap(f.frame) > maxSegment {
+		f.frame = nil
+	}
+	return nil
+}
+
+// since returns when an event was published, on the hub's clock. Other nodes'
+// clocks may differ, but what a log holds is in order.
+func (f *follower) since(published time.Time) time.Duration {
+	now := f.hub.now()
+	if age := time.Since(published); age > 0 && !published.IsZero() {
+		now -= min(age, 1<<61) // a century away from an overflow
+	}
+	f.at = max(f.at, now)
+	return f.at
+}
+
+// putFollowed is put, unless a topic has no log yet. Nothing is put behind the
+// end of all news.
+func (h *Hub) putFollowed(e *appending, topics []string) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.isDraining() {
+		return true
+	}
+	if !h.havePublished(topics[0], topics[1:]) {
+		return false
+	}
+	h.put(e, topics[0], topics[1:])
+	h.endNewsIfDue()
+	return true
+}
+
+// skipTo moves the head over numbers that have no events for readers.
+func (h *Hub) skipTo(seq uint64) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if !h.isDraining() {
+		h.head.Store(max(h.head.Load(), seq))
+		h.endNewsIfDue()
+	}
+}
+
+// endNewsIfDue lets readers end, after Shutdown has begun, when all is there that
+// this hub has published. It needs h.mu.
+func (h *Hub) endNewsIfDue() {
+	if h.draining && h.head.Load() >= h.acked {
+		h.endNews()
+	}
+}
+
+// settle compares what the broker keeps with what the hub has. What is not kept
+// before first is lost, if the hub does not have it.
+func (h *Hub) settle(bounds Bounds, first uint64) error {
+	if !validEpoch(bounds.Epoch) || bounds.First > bounds.Last+1 || bounds.Last > maxSeq {
+		return fmt.Errorf("ssehub: broker has invalid bounds %+v", bounds)
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	head := h.head.Load()
+	switch before := max(1, first) - 1; {
+	case h.isDraining():
+	case h.epoch == "":
+		h.begin(bounds.Epoch, before)
+	case bounds.Epoch != h.epoch:
+		h.opts.Logger.Warn("ssehub: broker's log has begun anew", "epoch", bounds.Epoch, "before", h.epoch)
+		h.beginAnew(bounds.Epoch, before)
+	case bounds.Last < head:
+		return fmt.Errorf("ssehub: broker's log ends at %d, and had %d", bounds.Last, head)
+	case before > head:
+		h.opts.Logger.Warn("ssehub: broker has dropped events before this hub had them", "from", head, "to", before)
+		h.lose(before)
+	}
+	return nil
+}
+
+// begin sets the epoch. It needs h.mu.
+func (h *Hub) begin(epoch string, before uint64) {
+	h.epoch, h.idPrefix = epoch, "id: "+epoch+"-"
+	h.forgotten = before
+	h.head.Store(before)
+}
+
+// beginAnew leaves all logs to the readers that have them, who find out and join
+// again. It needs h.mu.
+func (h *Hub) beginAnew(epoch string, before uint64) {
+	orphans := h.all
+	h.topics, h.all, h.peak = make(map[string]*topic), nil, 0
+	h.patterns = trie{version: h.patterns.version + 1}
+	h.latest, h.blocking, h.acked = 0, 0, 0
+	h.begin(epoch, before)
+	h.life.Add(1) // before waking, see reader.park
+	for _, t := range orphans {
+		if t.armed.Swap(false) {
+			h.wake(t)
+		}
+	}
+}
+
+// lose gives up all that is in memory, so that every reader is told that
+// what came up to seq may be lost. It needs h.mu.
+func (h *Hub) lose(seq uint64) {
+	for _, t := range h.all {
+		t.lose(seq, h.now(), h.opts.History)
+		if t.armed.Swap(false) {
+			h.wake(t)
+		}
+	}
+	h.forgotten = seq
+	h.head.Store(seq)
+}
