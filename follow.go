@@ -247,10 +247,11 @@ func (h *Hub) putFollowed(e *appending, topics []string) bool {
 	if h.isDraining() {
 		return true
 	}
-	if !h.havePublished(topics[0], topics[1:]) {
+	t := h.published(topics[0], topics[1:])
+	if t == nil {
 		return false
 	}
-	h.put(e, topics[0], topics[1:])
+	h.put(e, t, topics[1:])
 	h.endNewsIfDue()
 	return true
 }

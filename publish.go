@@ -108,19 +108,27 @@ func (h *Hub) check(topic string, m sse.Message, opts *PublishOptions) error {
 	if limit := h.opts.MaxEventSize; limit > 0 && size > limit {
 		return fmt.Errorf("%w: limit %d bytes", sse.ErrEventTooLarge, limit)
 	}
-	for _, key := range [...]string{opts.Key, opts.IdempotencyKey} {
-		if len(key) > maxKeyLen {
-			return fmt.Errorf("%w: key of %d bytes, limit %d", sse.ErrInvalidField, len(key), maxKeyLen)
-		}
-		if strings.ContainsAny(key, "\r\n\x00") { // a broker may keep it as a line
-			return fmt.Errorf("%w: key %q", sse.ErrInvalidField, key)
-		}
+	if err := checkKey(opts.Key); err != nil {
+		return err
+	}
+	if err := checkKey(opts.IdempotencyKey); err != nil {
+		return err
 	}
 	if opts.Ephemeral && opts.IdempotencyKey != "" {
 		return fmt.Errorf("%w: idempotency key of an ephemeral message", sse.ErrInvalidField)
 	}
 	if ttl := opts.TTL; ttl != 0 && (ttl < time.Millisecond || ttl > maxTTL) {
 		return fmt.Errorf("%w: TTL %v, want between 1 ms and %v", sse.ErrInvalidField, ttl, maxTTL)
+	}
+	return nil
+}
+
+func checkKey(key string) error {
+	if len(key) > maxKeyLen {
+		return fmt.Errorf("%w: key of %d bytes, limit %d", sse.ErrInvalidField, len(key), maxKeyLen)
+	}
+	if key != "" && strings.ContainsAny(key, "\r\n\x00") { // a broker may keep it as a line
+		return fmt.Errorf("%w: key %q", sse.ErrInvalidField, key)
 	}
 	return nil
 }
@@ -177,10 +185,10 @@ func (h *Hub) append(name string, frame []byte, opts *PublishOptions) (Position,
 	if h.draining {
 		return Position{}, nil, ErrClosed
 	}
-	if !h.havePublished(name, opts.Topics) {
+	t := h.published(name, opts.Topics)
+	if t == nil {
 		return Position{}, nil, errNoTopic
 	}
-	t := h.topics[name]
 	if seq, ok := t.once.seqs[opts.IdempotencyKey]; ok {
 		return Position{Epoch: h.epoch, Seq: seq}, nil, nil
 	}
@@ -198,22 +206,22 @@ func (h *Hub) append(name string, frame []byte, opts *PublishOptions) (Position,
 	if opts.IdempotencyKey != "" {
 		t.once.add(opts.IdempotencyKey, e.seq)
 	}
-	h.put(&e, name, opts.Topics)
+	h.put(&e, t, opts.Topics)
 	return Position{Epoch: h.epoch, Seq: e.seq}, nil, nil
 }
 
-// havePublished reports whether there are logs of all these topics, and none is a
-// pattern. It needs h.mu.
-func (h *Hub) havePublished(name string, others []string) bool {
-	if t := h.topics[name]; t == nil || t.pattern {
-		return false
-	}
-	for _, name := range others {
-		if t := h.topics[name]; t == nil || t.pattern {
-			return false
+// published returns the log of a topic, or nil if it or one of the others has no
+// log or is a pattern. It needs h.mu.
+func (h *Hub) published(name string, others []string) *topic {
+	for _, other := range others {
+		if h.published(other, nil) == nil {
+			return nil
 		}
 	}
-	return true
+	if t := h.topics[name]; t != nil && !t.pattern {
+		return t
+	}
+	return nil
 }
 
 // appending is an event on its way into the logs.
@@ -231,11 +239,10 @@ func milliseconds(ttl time.Duration) uint32 {
 }
 
 // put puts e into all logs that it belongs to. It needs h.mu.
-func (h *Hub) put(e *appending, name string, others []string) {
+func (h *Hub) put(e *appending, t *topic, others []string) {
 	if len(others) > 0 {
-		h.appendToSeveral(e, name, others)
+		h.appendToSeveral(e, t, others)
 	} else {
-		t := h.topics[name]
 		t.idle = e.at
 		h.appendTo(t, e, nil)
 		for _, p := range h.patternsOf(t) {
@@ -261,10 +268,10 @@ func (h *Hub) appendTo(t *topic, e *appending, lines []byte) {
 
 // appendToSeveral appends to each topic's log, and once to that of each pattern,
 // where all topics that it matches are named. It needs h.mu.
-func (h *Hub) appendToSeveral(e *appending, first string, others []string) {
+func (h *Hub) appendToSeveral(e *appending, first *topic, others []string) {
 	seen := make(map[*topic]bool)
 	lines := make(map[*topic][]byte) // of patterns
-	for _, name := range append([]string{first}, others...) {
+	for _, name := range append([]string{first.name}, others...) {
 		t := h.topics[name]
 		if seen[t] {
 			continue
