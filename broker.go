@@ -21,12 +21,12 @@ import (
 //     the memory that it is given. An entry that cannot be read as an event is
 //     yielded with its Position and an error that wraps ErrInvalidEvent, and the
 //     Read goes on.
-//  5. A Read with Until ends without an error when it has yielded every event
+//  5. A Read without Follow ends without an error when it has yielded every event
 //     behind After, up to and including Until, which is no more than a Last that
 //     Bounds has returned. It ends also if there is none.
-//  6. A Read without Until goes on with events as they come. It ends with an
-//     error, when the engine fails or its context has ended, and never otherwise;
-//     it does not try again by itself for longer than a moment.
+//  6. A Read with Follow goes on with events as they come. It ends with an error,
+//     when the engine fails or its context has ended, and never otherwise; it
+//     does not try again by itself for longer than a moment.
 //  7. A broker may drop events from the beginning of its log. A Read that meets
 //     such a place goes on behind it. Bounds is honest about it: when a Read has
 //     passed over an event, First is above that event.
@@ -51,7 +51,8 @@ type Broker interface {
 // Range is what a Broker's Read yields.
 type Range struct {
 	After  Position // exclusive; its Epoch is the log's
-	Until  uint64   // inclusive; 0 follows for ever
+	Until  uint64   // inclusive
+	Follow bool     // Until does not count, and the Read goes on for ever
 	Topics []string // if any: a hint that no others are needed; they may come all the same
 }
 

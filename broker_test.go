@@ -297,8 +297,6 @@ func TestBrokerShutdown(t *testing.T) {
 		require.ErrorIs(t, err, ssehub.ErrClosed)
 
 		slow.wait = 24 * time.Hour
-		hub = newHub(t, &ssehub.Options{Broker: slow.Memory})
-		synctest.Wait()
 		hub2 := newHub(t, &ssehub.Options{Broker: slow})
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()

@@ -168,6 +168,7 @@
 //	sse      the wire: messages, Upgrade, Conn, Encoder, Decoder; the standard library alone
 //	ssetest  servers in memory and a recorder
 //
+//	broker/bolt        a Broker in a file; a module of its own
 //	broker/brokertest  what holds a Broker against its contract
 //
 // Imports point one way: broker/* → ssehub → sse ← client. (TestImportDirection)

@@ -149,27 +149,25 @@ func (f *follower) follow(ctx context.Context) error {
 		return err
 	}
 	if !f.ready {
-		if bounds.Last > h.head.Load() {
-			if err := f.read(ctx, bounds.Last); err != nil {
-				return err
-			}
+		if err := f.read(ctx, Range{Until: bounds.Last}); err != nil {
+			return err
 		}
 		// The end of the log may be a hole.
 		h.skipTo(bounds.Last)
 		f.ready = true
 		close(h.ready)
 	}
-	if err := f.read(ctx, 0); err != nil {
+	if err := f.read(ctx, Range{Follow: true}); err != nil {
 		return err
 	}
-	return errors.New("ssehub: broker has ended a read without Until")
+	return errors.New("ssehub: broker has ended a read with Follow")
 }
 
-// read takes what is behind the hub's head, up to until if that is not 0.
-func (f *follower) read(ctx context.Context, until uint64) error {
+// read takes what is behind the hub's head.
+func (f *follower) read(ctx context.Context, r Range) error {
 	h := f.hub
-	from := Position{Epoch: h.epoch, Seq: h.head.Load()} // nobody else writes them
-	for e, err := range h.opts.Broker.Read(ctx, Range{After: from, Until: until}) {
+	r.After = Position{Epoch: h.epoch, Seq: h.head.Load()} // nobody else writes them
+	for e, err := range h.opts.Broker.Read(ctx, r) {
 		if err == nil {
 			err = f.take(ctx, &e)
 		}

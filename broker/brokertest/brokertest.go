@@ -156,6 +156,7 @@ func (s *suite) equal(what string, got, want any) {
 func (s *suite) empty() {
 	b := s.New(s)
 	bounds := s.bounds(b)
+	s.equal("events", len(s.read(b, ssehub.Range{After: s.start(b), Until: bounds.Last}, 0)), 0)
 	if bounds.First != bounds.Last+1 || bounds.First < 1 || bounds.Epoch == "" {
 		s.Fatalf("bounds %+v", bounds)
 	}
@@ -194,7 +195,7 @@ func (s *suite) content() {
 	}
 	// What is ephemeral may be gone for who does not follow.
 	got := make(chan []ssehub.Event)
-	go func() { got <- s.read(s.Peer(s, b), ssehub.Range{After: start}, len(events)) }()
+	go func() { got <- s.read(s.Peer(s, b), ssehub.Range{After: start, Follow: true}, len(events)) }()
 	for i := range events {
 		e := &events[i]
 		e.Time = at.Add(time.Duration(i) * time.Millisecond)
@@ -231,7 +232,7 @@ func (s *suite) ranges() {
 		if i > 0 {
 			after = positions[i-1]
 		}
-		s.equal("next of "+after.String(), positionsOf(s.read(peer, ssehub.Range{After: after}, 1)), positions[i:i+1])
+		s.equal("next of "+after.String(), positionsOf(s.read(peer, ssehub.Range{After: after, Follow: true}, 1)), positions[i:i+1])
 	}
 	for range 300 {
 		from := rand.IntN(len(positions))
@@ -275,7 +276,7 @@ func (s *suite) follow() {
 		got[i] = make(chan ssehub.Position)
 		go func() {
 			defer close(got[i])
-			for e, err := range s.Peer(s, b).Read(s.ctx, ssehub.Range{After: after}) {
+			for e, err := range s.Peer(s, b).Read(s.ctx, ssehub.Range{After: after, Follow: true}) {
 				if err != nil {
 					s.Error(err)
 					return
@@ -313,7 +314,7 @@ func (s *suite) oneOrder() {
 	start := s.start(b)
 	got := make(chan []ssehub.Event)
 	for range 4 {
-		go func() { got <- s.read(s.Peer(s, b), ssehub.Range{After: start}, publishers*each) }()
+		go func() { got <- s.read(s.Peer(s, b), ssehub.Range{After: start, Follow: true}, publishers*each) }()
 	}
 	var all sync.Map
 	for p := range publishers {
@@ -455,7 +456,8 @@ func (s *suite) idempotencyKey() {
 	}
 	s.equal("the same with a further topic", with("k", "a", "c"), one)
 	s.equal("events", len(s.read(b, ssehub.Range{After: start, Until: s.bounds(b).Last}, 0)), 4)
-	if s.append(b, "a", "x") == s.append(b, "a", "x") {
+	without := s.append(b, "a", "x")
+	if s.append(b, "a", "x") == without {
 		s.Error("no key is taken for a key")
 	}
 	if s.Harness.Restart != nil && !s.Forgets {
@@ -482,7 +484,7 @@ func (s *suite) contexts() {
 		ctx, cancel := context.WithCancel(s.ctx)
 		n := 0
 		var last error
-		for _, err := range b.Read(ctx, ssehub.Range{After: start}) {
+		for _, err := range b.Read(ctx, ssehub.Range{After: start, Follow: true}) {
 			if last = err; err != nil {
 				continue // there must be no other turn
 			}
@@ -510,9 +512,9 @@ func (s *suite) slowReader() {
 	b := s.New(s)
 	start := s.start(b)
 	s.appendMany(b, 300)
-	for range b.Read(s.ctx, ssehub.Range{After: start}) {
+	for range b.Read(s.ctx, ssehub.Range{After: start, Follow: true}) {
 		positions := s.appendMany(b, 300)
-		got := s.read(s.Peer(s, b), ssehub.Range{After: positions[0]}, 299)
+		got := s.read(s.Peer(s, b), ssehub.Range{After: positions[0], Follow: true}, 299)
 		s.equal("what another reader gets", positionsOf(got), positions[1:])
 		return
 	}
@@ -523,9 +525,9 @@ func (s *suite) otherEpoch() {
 	b := s.New(s)
 	s.appendMany(b, 3)
 	pos := s.start(s.New(s))
-	for _, until := range []uint64{0, s.bounds(b).Last} {
+	for _, follow := range []bool{true, false} {
 		var last error
-		for _, err := range b.Read(s.ctx, ssehub.Range{After: pos, Until: until}) {
+		for _, err := range b.Read(s.ctx, ssehub.Range{After: pos, Until: s.bounds(b).Last, Follow: follow}) {
 			if last = err; err == nil {
 				s.Error("a position of another epoch is read from")
 				break

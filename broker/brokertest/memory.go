@@ -80,7 +80,7 @@ func (b *Memory) Read(ctx context.Context, r ssehub.Range) iter.Seq2[ssehub.Even
 				return
 			}
 			for _, e := range events {
-				if r.Until > 0 && e.Position.Seq > r.Until {
+				if !r.Follow && e.Position.Seq > r.Until {
 					return
 				}
 				if !yield(e, nil) {
@@ -90,7 +90,7 @@ func (b *Memory) Read(ctx context.Context, r ssehub.Range) iter.Seq2[ssehub.Even
 			}
 			switch {
 			case len(events) > 0:
-			case r.Until > 0:
+			case !r.Follow:
 				return
 			default:
 				select {
