@@ -87,12 +87,12 @@ func (b *block) sit(r *reader) {
 	b.safe = 0
 }
 
-// moved lets publishers who wait for r look again.
+// moved says how far r is, and lets publishers who wait for it look again.
 func (r *reader) moved() {
+	r.got.Store(r.cursor)
 	if !r.blocks {
 		return
 	}
-	r.got.Store(r.cursor)
 	for i := range r.seats {
 		if b := r.seats[i].topic.block; b != nil && b.wanted.Load() {
 			r.hub.mu.Lock()

@@ -111,10 +111,12 @@
 //  6. Nothing touches an http.ResponseWriter after its handler has returned.
 //     (TestConnCloseIsTheEnd in package sse)
 //  7. Bounded memory. The hub keeps base + connections × C + the windows, see
-//     below. Topics that nobody reads and that keep nothing leave memory, and
+//     below, and the windows of all topics together stay under
+//     Options.MaxHistory. Topics that nobody reads and that keep nothing leave
+//     memory, and
 //     so do patterns that nobody reads. Keys have bounds too, and what is dropped
 //     by them is told. (TestWindowEdges, TestTopicsAreForgotten, TestScaleTopics,
-//     TestLatestBounds, TestLatestStateTellsLoss,
+//     TestBudgetVictim, TestBudgetStorm, TestLatestBounds, TestLatestStateTellsLoss,
 //     TestPatternsAreForgotten, TestConnectionChurn, TestMemoryIsBounded)
 //  8. Shutdown ends. It leaves no stream and no goroutine, and when its context
 //     ends it does so within a second; until then the closes are spread out, and
@@ -139,6 +141,16 @@
 // name. A topic with ephemeral messages keeps up to 256 KiB of them, for half a
 // minute. Measured: 1.29 times the
 // frames with 64 bytes of data, between 1.01 and 1.24 times with 1 kB and more.
+//
+// All topics and patterns together keep at most Options.MaxHistory bytes of
+// frames, 1 GiB by default, and up to an eighth more for the moment that it takes
+// to drop some: then Publish waits for that. The topic with the most lag gives
+// first, that is where the slowest reader has most to get, its oldest events
+// first; if no reader lags by more than 64 KiB, the topic that keeps most; the
+// newest event of each topic goes last. Who had not got what is dropped is told,
+// under Block too. The Logger names the topic, at most every ten seconds, and
+// Stats.Evicted counts the bytes. (TestBudgetVictim, TestBudgetStorm,
+// TestBudgetNewestGoLast, TestBudgetBlock, TestBudgetLatest, TestBudgetCount)
 //
 // A connection costs what net/http needs for it, nearly 29 kB with the hub's
 // share of some 2 kB (bench/README.md). One that reads several topics borrows

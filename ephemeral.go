@@ -14,7 +14,7 @@ var ephemeralKeep = Retention{Events: 1000, Bytes: 256 << 10, Age: 30 * time.Sec
 func (t *topic) appendEphemeral(e *appending, line []byte) (wake bool) {
 	log := t.ephemeral.Load()
 	if log == nil {
-		log = newTopic(t.name, SkipToOldest, 0)
+		log = newTopic(t.name, SkipToOldest, 0, t.total)
 		log.line, log.pattern = t.line, t.pattern
 		t.ephemeral.Store(log)
 	}

@@ -215,9 +215,21 @@ func (f *follower) take(ctx context.Context, e *Event) (err error) {
 		seq: e.Position.Seq, at: f.since(e.Time), frame: f.frame,
 		key: e.Key, ttl: milliseconds(e.TTL), ephemeral: e.Ephemeral,
 	}
-	for !h.putFollowed(a, e.Topics) {
-		if err := h.makeTopics(e.Topics[0], e.Topics[1:]); err != nil {
-			return fmt.Errorf("%w: %w", ErrInvalidEvent, err)
+	for {
+		room, err := h.putFollowed(a, e.Topics)
+		if err == errNoTopic {
+			if err := h.makeTopics(e.Topics[0], e.Topics[1:]); err != nil {
+				return fmt.Errorf("%w: %w", ErrInvalidEvent, err)
+			}
+			continue
+		}
+		if room == nil {
+			break
+		}
+		select {
+		case <-room:
+		case <-ctx.Done():
+			return ctx.Err()
 		}
 	}
 	if cap(f.frame) > maxSegment {
@@ -237,21 +249,24 @@ func (f *follower) since(published time.Time) time.Duration {
 	return f.at
 }
 
-// putFollowed is put, unless a topic has no log yet. Nothing is put behind the
-// end of all news.
-func (h *Hub) putFollowed(e *appending, topics []string) bool {
+// putFollowed is put. Like append it does nothing if it returns a channel to wait
+// on or errNoTopic. Nothing is put behind the end of all news.
+func (h *Hub) putFollowed(e *appending, topics []string) (room <-chan struct{}, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.isDraining() {
-		return true
+		return nil, nil
 	}
 	t := h.published(topics[0], topics[1:])
 	if t == nil {
-		return false
+		return nil, errNoTopic
+	}
+	if room := h.budgetRoom(); room != nil {
+		return room, nil
 	}
 	h.put(e, t, topics[1:])
 	h.endNewsIfDue()
-	return true
+	return nil, nil
 }
 
 // skipTo moves the head over numbers that have no events for readers.
@@ -308,12 +323,18 @@ func (h *Hub) begin(epoch string, before uint64) {
 // again. It needs h.mu.
 func (h *Hub) beginAnew(epoch string, before uint64) {
 	orphans := h.all
+	var nowhere int64 // counts what they have from now on
+	h.bytes = 0
 	h.topics, h.all, h.peak = make(map[string]*topic), nil, 0
 	h.patterns = trie{version: h.patterns.version + 1}
 	h.latest, h.blocking, h.acked = 0, 0, 0
 	h.begin(epoch, before)
 	h.life.Add(1) // before waking, see reader.park
 	for _, t := range orphans {
+		t.total = &nowhere
+		if log := t.ephemeral.Load(); log != nil {
+			log.total = &nowhere
+		}
 		if t.armed.Swap(false) {
 			h.wake(t)
 		}

@@ -38,6 +38,11 @@ type Hub struct {
 	spare     []*topic // the waker's: storage for the next dirty
 	waking    bool     // the waker runs
 	readers   map[*reader]struct{}
+	bytes     int64         // that all topics keep
+	evicting  bool          // runEvict runs
+	evicted   int64         // bytes, by it
+	warnedAt  time.Duration // of that, last
+	room      chan struct{} // closed when there is some again, for who waits
 	draining  bool
 	killed    bool
 
@@ -46,13 +51,14 @@ type Hub struct {
 	drain  chan struct{} // closed when Shutdown has begun and nothing more comes; spread is set before
 	spread time.Duration
 	kill   chan struct{}  // closed when Close begins
-	tasks  sync.WaitGroup // streams, subscriptions, the waker, the follower
+	tasks  sync.WaitGroup // streams, subscriptions, the waker, runEvict, the follower
 
 	stopFollowing context.CancelFunc
 }
 
 // New returns a Hub; nil means the default options. Without a Broker it holds its
-// log in this process's memory, and starts no goroutine until it has readers.
+// log in this process's memory, and starts no goroutine until it has readers, or
+// too much to keep.
 func New(opts *Options) *Hub {
 	h := &Hub{
 		opts:    opts.withDefaults(),
@@ -105,11 +111,11 @@ func (h *Hub) topic(name string, policy Overflow) *topic {
 		if policy == Latest { // the values are in the topics' logs
 			policy = SkipToOldest
 		}
-		t = newTopic(name, policy, h.head.Load()) // all before is in the topics' logs
-		t.line, t.pattern = nil, true             // its frames name their topics
+		t = newTopic(name, policy, h.head.Load(), &h.bytes) // all before is in the topics' logs
+		t.line, t.pattern = nil, true                       // its frames name their topics
 		h.patterns.put(name, t)
 	} else {
-		t = newTopic(name, policy, h.forgotten)
+		t = newTopic(name, policy, h.forgotten, &h.bytes)
 	}
 	if t.latest != nil {
 		h.latest++
@@ -178,6 +184,7 @@ type Stats struct {
 	Events      int      // kept, in all topics
 	Bytes       int64    // of the kept events, encoded, and once more for each pattern
 	Gaps        uint64   // told to readers since the hub started
+	Evicted     int64    // bytes dropped because of Options.MaxHistory since the hub started
 }
 
 // Stats returns a snapshot. It walks all topics, so do not call it for every
@@ -189,6 +196,7 @@ func (h *Hub) Stats() Stats {
 		Subscribers: len(h.readers),
 		Position:    h.position(),
 		Gaps:        h.gaps.Load(),
+		Evicted:     h.evicted,
 	}
 	for _, t := range h.all {
 		events, bytes := t.kept()

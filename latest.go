@@ -79,8 +79,9 @@ func (l *latest) take(s *segment, i, end int) {
 	}
 }
 
-// compact makes the front anew, from what it was and what left the window.
-func (l *latest) compact(now time.Duration, keep Retention) {
+// compact makes the front anew, from what it was and what left the window, and
+// returns by how many bytes it grew.
+func (l *latest) compact(now time.Duration, keep Retention, least int) (grown int64) {
 	old := l.front.Load()
 	places := make([]place, 0, len(l.keys))
 	var bytes int64
@@ -100,14 +101,14 @@ func (l *latest) compact(now time.Duration, keep Retention) {
 			add(s, i)
 		}
 	}
-	end := l.behind[len(l.behind)-1]
-	next := &front{lost: old.lost, upTo: end.segment.final()[end.index].seq}
+	next := &front{lost: old.lost, upTo: old.upTo}
 	for _, p := range l.behind {
 		add(p.segment, p.index)
+		next.upTo = p.segment.final()[p.index].seq
 	}
 	clear(l.behind)
 	l.behind = l.behind[:0]
-	for keep.Events > 0 && len(places) > keep.Events || keep.Bytes > 0 && bytes > keep.Bytes && len(places) > 1 {
+	for keep.Events > 0 && len(places) > keep.Events || keep.Bytes > 0 && bytes > keep.Bytes && len(places) > least {
 		s, i := places[0].segment, places[0].index
 		entries := s.final()
 		next.lost = entries[i].seq
@@ -119,13 +120,11 @@ func (l *latest) compact(now time.Duration, keep Retention) {
 		next.add(p)
 	}
 	l.front.Store(next)
+	return next.bytes - old.bytes
 }
 
 // lose has readers told of a loss up to seq, which is behind all that there was.
-func (l *latest) lose(seq uint64, now time.Duration, keep Retention) {
-	if len(l.behind) > 0 {
-		l.compact(now, keep)
-	}
+func (l *latest) lose(seq uint64) {
 	f := *l.front.Load()
 	f.lost = seq
 	l.front.Store(&f)

@@ -2,6 +2,7 @@ package ssehub
 
 import (
 	"log/slog"
+	"math"
 	"net/http"
 	"time"
 
@@ -21,6 +22,15 @@ type Options struct {
 	// History is what each topic keeps, for readers that come back and for
 	// readers that lag.
 	History Retention
+
+	// MaxHistory limits the bytes of the events that all topics and patterns
+	// keep together, as Stats.Bytes counts them. Above it the oldest events of
+	// the topic with the most lag are dropped first, that is where the slowest
+	// reader has most to get; where none lags by more than 64 KiB, of the one
+	// that keeps most. That is told as any loss, also under Block, and in the
+	// Logger. It happens beside the publishers, who wait for it only when an
+	// eighth more is kept. The default is 1 GiB; negative means no limit.
+	MaxHistory int64
 
 	// Overflow says what happens to a reader that the history has moved past.
 	// The default is SkipToOldest.
@@ -77,7 +87,7 @@ type Options struct {
 // Retention bounds the history of a topic by number, size and age together:
 // what is above any of the three is dropped, oldest first. In each field zero
 // means the default and negative no limit. The newest event is kept whatever
-// its size, until it is too old.
+// its size, until it is too old or MaxHistory needs it.
 type Retention struct {
 	Events int           // default 10,000
 	Bytes  int64         // encoded; default 1 MiB
@@ -141,6 +151,10 @@ func (o *Options) withDefaults() Options {
 	setDefault(&opts.History.Events, 10_000)
 	setDefault(&opts.History.Bytes, 1<<20)
 	setDefault(&opts.History.Age, defaultAge)
+	setDefault(&opts.MaxHistory, 1<<30)
+	if opts.MaxHistory < 0 {
+		opts.MaxHistory = math.MaxInt64 / 2 // with an eighth more it is still a number
+	}
 	setDefault(&opts.Heartbeat, 15*time.Second)
 	setDefault(&opts.WriteTimeout, sse.DefaultWriteTimeout)
 	setDefault(&opts.Retry, 2*time.Second)

@@ -16,8 +16,8 @@ import (
 var scratch = sync.Pool{New: func() any { return new([]byte) }}
 
 // Publish appends m to the log of topic and returns its position, whose text
-// is the id of the event. It copies m, and waits for subscribers only under
-// Block. The hub sets ID and Topic itself, whatever m holds there, and a message
+// is the id of the event. It copies m, waits for subscribers only under
+// Block, and for room a moment as Options.MaxHistory says. The hub sets ID and Topic itself, whatever m holds there, and a message
 // without Data is sent with empty data. Errors: [ErrInvalidTopic],
 // [sse.ErrInvalidField] (also for a Type that starts with "ssehub."),
 // [sse.ErrEventTooLarge], [ErrClosed], that of ctx.
@@ -174,7 +174,7 @@ func (h *Hub) makeTopic(name string) error {
 	return nil
 }
 
-var errNoTopic = errors.New("ssehub: no such topic") // for PublishWith alone
+var errNoTopic = errors.New("ssehub: no such topic") // told to nobody
 
 // append gives the frame its number and puts it into the log in one step: if
 // another topic's next event could be seen before this one, a reader of both
@@ -191,6 +191,9 @@ func (h *Hub) append(name string, frame []byte, opts *PublishOptions) (Position,
 	}
 	if seq, ok := t.once.seqs[opts.IdempotencyKey]; ok {
 		return Position{Epoch: h.epoch, Seq: seq}, nil, nil
+	}
+	if room := h.budgetRoom(); room != nil {
+		return Position{}, room, nil
 	}
 	if !opts.Ephemeral && h.blocking > 0 {
 		// Rather too much than too little: the id, and in patterns' logs the topics.
@@ -250,6 +253,7 @@ func (h *Hub) put(e *appending, t *topic, others []string) {
 		}
 	}
 	h.head.Store(e.seq)
+	h.checkBudget()
 }
 
 // appendTo appends to one log, behind the lines that name the topics, and leaves

@@ -26,7 +26,7 @@ type reader struct {
 	allow   func(topic string) bool // of the topics that patterns meet; nil: all
 	named   bool                    // each event needs its topic's line
 	blocks  bool                    // sits at a topic under Block
-	got     atomic.Uint64           // the cursor when next was called last, for publishers there
+	got     atomic.Uint64           // the cursor when next was called last, for others
 	joined  uint64                  // ephemeral events up to it were before this reader
 	cursor  uint64                  // everything up to it was handed out or told as lost
 	control []byte                  // what comes before anything else: hello and gaps

@@ -83,12 +83,16 @@ func (h *Hub) forget(t *topic, now time.Duration) bool {
 		return false
 	case t.pattern && now-t.idle >= patternLinger:
 		h.patterns.put(t.name, nil)
-		t.setSegments(nil) // topics may remember it until their next event
 	case t.pattern || events > 0 || now-t.idle < h.idleAge():
 		return false
 	default:
 		h.forgotten = max(h.forgotten, t.dropped.Load())
 	}
+	_, bytes := t.kept()
+	h.bytes -= bytes
+	t.events, t.bytes = 0, 0
+	t.setSegments(nil) // others may remember it, topics a pattern until their next event
+	t.ephemeral.Store(nil)
 	if t.latest != nil {
 		h.latest--
 	}

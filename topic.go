@@ -42,6 +42,7 @@ type topic struct {
 	index   int // in Hub.all
 	events  int // in the window
 	bytes   int64
+	total   *int64 // of the hub; kept is a part of it
 	readers int
 	idle    time.Duration // when it was last of use: a reader left or, unless it is a pattern, an event came
 
@@ -55,8 +56,8 @@ type topic struct {
 	spare   []*seat       // the waker's: storage for the next waiting
 }
 
-func newTopic(name string, policy Overflow, dropped uint64) *topic {
-	t := &topic{name: name, line: []byte("topic: " + name + "\n"), policy: policy}
+func newTopic(name string, policy Overflow, dropped uint64, total *int64) *topic {
+	t := &topic{name: name, line: []byte("topic: " + name + "\n"), policy: policy, total: total}
 	switch policy {
 	case Latest:
 		t.latest = newLatest(dropped)
@@ -107,6 +108,7 @@ func (t *topic) append(e *appending, line []byte, prefix string, keep Retention)
 	t.last.Store(e.seq)
 	t.events++
 	t.bytes += int64(len(frame))
+	*t.total += int64(len(frame))
 	t.trim(e.at, keep)
 	return t.armed.Load() && t.armed.CompareAndSwap(true, false)
 }
@@ -116,14 +118,21 @@ func (t *topic) trim(now time.Duration, keep Retention) {
 	if t.events == 0 || t.latest != nil && !t.latest.due(t, now, keep) {
 		return
 	}
+	t.shrink(now, keep, keep, 1)
+}
+
+// shrink drops what is above the bounds of the window and, under Latest, of the
+// front. No bound of size or number drops the newest events, least of them. It
+// needs Hub.mu.
+func (t *topic) shrink(now time.Duration, keep, front Retention, least int) {
 	segments := *t.segments.Load()
-	gone, dropped := 0, uint64(0)
+	gone, dropped, bytes := 0, uint64(0), t.bytes
 loop:
 	for t.events > 0 {
 		s := segments[gone]
 		entries := s.final()
 		tooOld := func(i int) bool { return keep.Age > 0 && now-entries[i].at >= keep.Age }
-		tooMany := t.events > 1 && (keep.Events > 0 && t.events > keep.Events || keep.Bytes > 0 && t.bytes > keep.Bytes)
+		tooMany := t.events > least && (keep.Events > 0 && t.events > keep.Events || keep.Bytes > 0 && t.bytes > keep.Bytes)
 		end := s.first + 1
 		switch {
 		case tooOld(len(entries) - 1):
@@ -144,8 +153,9 @@ loop:
 	if dropped == 0 {
 		return
 	}
+	*t.total += t.bytes - bytes
 	if t.latest != nil {
-		t.latest.compact(now, keep)
+		*t.total += t.latest.compact(now, front, least)
 	}
 	t.once.forget(dropped)
 	t.dropped.Store(dropped)
@@ -157,18 +167,11 @@ loop:
 // lose drops all, and has every reader told of a loss up to seq. Under Latest
 // the values stay that are known. It needs Hub.mu.
 func (t *topic) lose(seq uint64, now time.Duration, keep Retention) {
-	for _, s := range *t.segments.Load() {
-		if t.latest != nil {
-			t.latest.take(s, s.first, len(s.final()))
-		}
-	}
+	t.shrink(now, Retention{Bytes: 1}, keep, 0)
 	if t.latest != nil {
-		t.latest.lose(seq, now, keep)
+		t.latest.lose(seq)
 	}
-	t.events, t.bytes = 0, 0
-	t.once.forget(seq)
 	t.dropped.Store(seq)
-	t.setSegments(nil)
 	t.last.Store(seq)
 }
 
