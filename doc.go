@@ -158,6 +158,11 @@
 // about in memory, or that copy, for the write timeout at the longest.
 // (TestStuckWritePinsLittle)
 //
+// A Subscription costs 2.3 kB and a stack of 4 kB, and once it has had an event
+// 3.0 kB and that stack. A million of them on one topic, on two cores: Publish
+// took 0.3 ms and all had the event after 6 s, and 10 s on a busy machine
+// (go test -v -run TestScaleSubscribers -timeout 10m . -scale 1000000).
+//
 // # In front of it
 //
 // Six connections per host is what browsers allow over HTTP/1.1: use HTTP/2

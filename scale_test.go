@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"runtime"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -21,13 +22,19 @@ import (
 // figures that are in the documentation.
 var scale = flag.Int("scale", 10_000, "joins, resumes, topics and subscribers of the tests of scale")
 
-// heap returns what is in use after a collection.
-func heap() int64 {
+// memory returns what is in use after a collection.
+func memory() (heap, stacks int64) {
 	runtime.GC()
 	runtime.GC() // what sync.Pools held
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
-	return int64(m.HeapAlloc + m.StackInuse)
+	return int64(m.HeapAlloc), int64(m.StackInuse)
+}
+
+// heap returns both together.
+func heap() int64 {
+	heap, stacks := memory()
+	return heap + stacks
 }
 
 // Fault 70: joins at random positions while eight publishers are at work; each
@@ -148,32 +155,56 @@ func TestScaleTopics(t *testing.T) {
 }
 
 // A subscriber in process costs what the documentation says; a publisher does
-// not notice how many there are.
+// not notice how many there are. The test has few goroutines of its own, as one
+// for each subscriber would be measured too.
 func TestScaleSubscribers(t *testing.T) {
 	hub := newHub(t, nil)
-	before := heap()
-	var got sync.WaitGroup
 	subs := make([]*ssehub.Subscription, *scale)
+	heapBefore, stacksBefore := memory()
+	each := func() (heap, stacks int64) {
+		heap, stacks = memory()
+		return (heap - heapBefore) / int64(*scale), (stacks - stacksBefore) / int64(*scale)
+	}
+	start := time.Now()
 	for i := range subs {
 		sub, err := hub.Subscribe(t.Context(), "t")
-		require.NoError(t, err)
+		if err != nil { // require would cost more than Subscribe
+			t.Fatal(err)
+		}
 		subs[i] = sub
 	}
-	each := (heap() - before) / int64(*scale)
-	got.Add(*scale)
-	for _, sub := range subs {
-		go func() {
-			defer got.Done()
+	subscribed := time.Since(start)
+	heap, stacks := each()
+
+	start = time.Now()
+	publish(t, hub, "t", "x")
+	published := time.Since(start)
+	forAll := func(do func([]*ssehub.Subscription)) {
+		var all sync.WaitGroup
+		for part := range slices.Chunk(subs, max(1, len(subs)/8)) {
+			all.Go(func() { do(part) })
+		}
+		all.Wait()
+	}
+	forAll(func(part []*ssehub.Subscription) {
+		for _, sub := range part {
 			if m := <-sub.Events(); string(m.Data) != "x" {
 				t.Errorf("got %s", m.Data)
 			}
+		}
+	})
+	delivered := time.Since(start)
+	heapAfter, stacksAfter := each()
+	start = time.Now()
+	forAll(func(part []*ssehub.Subscription) {
+		for _, sub := range part {
 			sub.Close()
-		}()
-	}
-	start := time.Now()
-	publish(t, hub, "t", "x")
-	published := time.Since(start)
-	got.Wait()
-	t.Logf("%d subscribers: %d bytes each, Publish %v, all have it after %v", *scale, each, published, time.Since(start))
-	require.Less(t, each, int64(16<<10))
+			for range sub.Events() {
+			}
+		}
+	})
+	t.Logf("%d subscribers after %v: %d bytes of heap and %d of stack each, with an event %d and %d; Publish %v, all have it after %v; all closed in %v",
+		*scale, subscribed.Round(time.Millisecond), heap, stacks, heapAfter, stacksAfter,
+		published, delivered.Round(time.Millisecond), time.Since(start).Round(time.Millisecond))
+	require.Less(t, max(heap+stacks, heapAfter+stacksAfter), int64(16<<10))
 }
