@@ -159,8 +159,8 @@
 // (TestStuckWritePinsLittle)
 //
 // A Subscription costs 2.3 kB and a stack of 4 kB, and once it has had an event
-// 3.0 kB and that stack. A million of them on one topic, on two cores: Publish
-// took 0.3 ms and all had the event after 6 s, and 10 s on a busy machine
+// 2.4 kB and that stack. A million of them on one topic, on two cores: Publish
+// took 0.2 to 0.4 ms and all had the event after 4 to 10 s, three runs
 // (go test -v -run TestScaleSubscribers -timeout 10m . -scale 1000000).
 //
 // # In front of it

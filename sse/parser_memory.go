@@ -78,14 +78,16 @@ func (p *parser) takeData() []byte {
 }
 
 // idString makes a string of id. Ids of one stream are short and alike, and
-// share memory: one allocation for 64 of them. Who keeps one keeps 2 KiB at most.
+// share memory: one allocation for 64 of them, and for fewer at first, as quiet
+// streams are many. Who keeps one keeps 2 KiB at most.
 func (p *parser) idString(id []byte) string {
 	if len(id) > 32 {
 		return string(id)
 	}
 	if p.ids.Cap()-p.ids.Len() < len(id) {
+		size := min(max(4*len(id), 2*p.ids.Cap()), 64*len(id))
 		p.ids.Reset()
-		p.ids.Grow(64 * len(id))
+		p.ids.Grow(size)
 	}
 	start := p.ids.Len()
 	p.ids.Write(id)
