@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -152,12 +154,14 @@ func TestBudgetStorm(t *testing.T) {
 		History:     ssehub.Retention{Bytes: 200_000},
 	})
 	start := hub.Position()
-	var stuck []*ssehub.Subscription
+	stuck := make(map[string]*ssehub.Subscription)
 	for _, topic := range []string{"t.0", "t.1", "t.*"} {
 		sub, err := hub.Subscribe(t.Context(), topic)
 		require.NoError(t, err)
-		stuck = append(stuck, sub)
+		stuck[topic] = sub
 	}
+	var mu sync.Mutex // guards published
+	published := make(map[string][]uint64)
 	var storm, others sync.WaitGroup
 	for p := range publishers {
 		storm.Go(func() {
@@ -166,10 +170,18 @@ func TestBudgetStorm(t *testing.T) {
 				if i%9 == 4 {
 					topic = "latest.2"
 				}
-				_, err := hub.PublishWith(t.Context(), topic, sse.Message{Data: make([]byte, 1+i%1000)},
+				pos, err := hub.PublishWith(t.Context(), topic, sse.Message{Data: make([]byte, 1+i%1000)},
 					ssehub.PublishOptions{Key: strconv.Itoa(i % 300), Ephemeral: i%7 == 0})
 				if err != nil {
 					t.Error(err)
+				}
+				if i%7 > 0 {
+					mu.Lock()
+					published[topic] = append(published[topic], pos.Seq)
+					if topic != "latest.2" {
+						published["t.*"] = append(published["t.*"], pos.Seq)
+					}
+					mu.Unlock()
 				}
 			}
 		})
@@ -182,7 +194,8 @@ func TestBudgetStorm(t *testing.T) {
 			select {
 			case <-done:
 				return
-			case <-time.After(50 * time.Microsecond):
+			default:
+				runtime.Gosched()
 			}
 		}
 	})
@@ -191,12 +204,25 @@ func TestBudgetStorm(t *testing.T) {
 	others.Wait()
 	require.LessOrEqual(t, most, int64(limit+limit/8+3*1100), "and one event, in its log and the pattern's")
 	require.Greater(t, most, int64(limit))
-	for _, sub := range stuck {
-		m := <-sub.Events()
-		for m.Type != sse.TypeGap { // what it held when the log moved on
-			m = <-sub.Events()
+	for topic, sub := range stuck {
+		want := published[topic]
+		slices.Sort(want)
+		id, told := uint64(0), 0 // in force
+		for len(want) > 0 {
+			m := <-sub.Events()
+			if m.Type == sse.TypeGap {
+				gap := gaps(t, []sse.Message{m})[0]
+				require.Equal(t, sse.ReasonOverflow, gap.Reason)
+				for ; len(want) > 0 && want[0] <= seq(t, gap.To); told++ {
+					want = want[1:]
+				}
+				id = seq(t, m.ID)
+			} else if n := seq(t, m.ID); n > id { // else it is ephemeral
+				require.Equal(t, want[0], n, "%s: lost in silence", topic)
+				id, want = n, want[1:]
+			}
 		}
-		require.Equal(t, sse.ReasonOverflow, gaps(t, []sse.Message{m})[0].Reason)
+		require.NotZero(t, told)
 		sub.Close()
 	}
 	sub, err := hub.Resume(t.Context(), start.String(), "t.0")
@@ -204,6 +230,32 @@ func TestBudgetStorm(t *testing.T) {
 	require.Equal(t, sse.TypeGap, (<-sub.Events()).Type)
 	sub.Close()
 	t.Logf("at most %d bytes of %d, %d evicted", most, limit, hub.Stats().Evicted)
+}
+
+// The end of the hub ends who waits for room, and what makes it.
+func TestBudgetEnds(t *testing.T) {
+	for range 20 {
+		hub := ssehub.New(&ssehub.Options{MaxHistory: 1000})
+		var publishers sync.WaitGroup
+		for p := range 4 {
+			publishers.Go(func() {
+				for {
+					_, err := hub.Publish(t.Context(), strconv.Itoa(p), sse.Message{Data: make([]byte, 500)})
+					if err != nil {
+						if err != ssehub.ErrClosed {
+							t.Error(err)
+						}
+						return
+					}
+				}
+			})
+		}
+		for hub.Stats().Evicted < 5000 {
+			runtime.Gosched()
+		}
+		hub.Close()
+		publishers.Wait()
+	}
 }
 
 // The newest event of a topic goes last, and goes if there is nothing else; one

@@ -143,8 +143,9 @@
 // frames with 64 bytes of data, between 1.01 and 1.24 times with 1 kB and more.
 //
 // All topics and patterns together keep at most Options.MaxHistory bytes of
-// frames, 1 GiB by default, and up to an eighth more for the moment that it takes
-// to drop some: then Publish waits for that. The topic with the most lag gives
+// frames, 1 GiB by default, and up to an eighth and one event more for the moment
+// that it takes to drop some: then Publish waits for that. (In memory each topic
+// takes more than its frames, as above.) The topic with the most lag gives
 // first, that is where the slowest reader has most to get, its oldest events
 // first; if no reader lags by more than 64 KiB, the topic that keeps most; the
 // newest event of each topic goes last. Who had not got what is dropped is told,
