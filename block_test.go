@@ -146,3 +146,25 @@ func TestBlockStorm(t *testing.T) {
 	}
 	all.Wait()
 }
+
+// What a subscriber may not see is nothing that a publisher waits for.
+func TestBlockDenied(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hub := ssehub.New(&ssehub.Options{
+			Overflow: ssehub.Block,
+			History:  ssehub.Retention{Events: 1},
+			Authorize: func(*http.Request, []string) (ssehub.Grant, error) {
+				return ssehub.Grant{AllowTopic: func(string) bool { return false }}, nil
+			},
+		})
+		defer hub.Close()
+		stream(t, hub.Handler("*"), "/", "")
+		synctest.Wait()
+		start := time.Now()
+		for i := range 10 {
+			publishNumbers(t, hub, "n", i, i)
+			synctest.Wait()
+		}
+		require.Zero(t, time.Since(start))
+	})
+}

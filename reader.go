@@ -207,6 +207,7 @@ func (r *reader) next() ([]byte, error) {
 			return nil, ErrClosed
 		default:
 			r.cursor = max(r.cursor, until)
+			r.moved() // past what is not for it, though nothing is written
 			return nil, nil
 		}
 	}
