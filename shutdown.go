@@ -32,32 +32,45 @@ func (h *Hub) Shutdown(ctx context.Context) error {
 		}
 		return max(0, spread)
 	})
-	done := make(chan struct{})
-	go func() {
-		h.tasks.Wait()
-		close(done)
-	}()
+	done := h.ended()
 	select {
 	case <-done:
 		return nil
 	case <-ctx.Done():
 		h.cut()
-		select {
-		case <-done:
-		case <-time.After(cutTime): // a writer without deadlines cannot be cut
-		}
+		waitCut(done)
 		return ctx.Err()
 	}
 }
 
 // Close ends the hub now: publishers get ErrClosed, and every stream and
 // Subscription ends wherever it is, a write under way within 100 ms. It
-// returns when all of them have ended, may be called any number of times, and
-// never fails; the error is for io.Closer.
+// returns when all of them have ended, or after a second, as a connection
+// without deadlines and the application's AllowTopic may hold one. It may be
+// called any number of times and never fails; the error is for io.Closer.
 func (h *Hub) Close() error {
 	h.cut()
-	h.tasks.Wait()
+	waitCut(h.ended())
 	return nil
+}
+
+// ended returns a channel that is closed when all tasks have ended.
+func (h *Hub) ended() <-chan struct{} {
+	done := make(chan struct{})
+	go func() {
+		h.tasks.Wait()
+		close(done)
+	}()
+	return done
+}
+
+// waitCut waits after cut. A writer without deadlines cannot be cut, nor can
+// code of the application, which may itself be what waits here.
+func waitCut(done <-chan struct{}) {
+	select {
+	case <-done:
+	case <-time.After(cutTime):
+	}
 }
 
 // cut ends all readers wherever they are, without waiting for it.

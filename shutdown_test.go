@@ -152,6 +152,26 @@ func TestCloseIsNow(t *testing.T) {
 	})
 }
 
+// Close does not wait for code of the application that does not end, nor for
+// itself if that code calls it.
+func TestCloseIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var hub *ssehub.Hub
+		hub = ssehub.New(&ssehub.Options{Authorize: func(*http.Request, []string) (ssehub.Grant, error) {
+			return ssehub.Grant{AllowTopic: func(string) bool { return hub.Close() == nil }}, nil
+		}})
+		_, end := stream(t, hub.Handler("*"), "/", "")
+		synctest.Wait()
+		start := time.Now()
+		publish(t, hub, "n", "1")
+		synctest.Wait() // now the stream is in Close
+		require.NoError(t, hub.Close())
+		require.Equal(t, time.Second, time.Since(start))
+		end()
+		require.NoError(t, hub.Shutdown(t.Context()), "nothing is left")
+	})
+}
+
 // Faults 66: what comes after the end is refused, in the manner that its
 // client comes back from.
 func TestAfterShutdown(t *testing.T) {
