@@ -61,18 +61,22 @@ func (r *reader) appendGapOfAll(b []byte, reason string, from Position, lost []*
 		to = max(to, s.told)
 	}
 	gap := sse.Gap{Reason: reason, From: from.String(), To: r.position(to).String()}
-	return r.appendGap(b, gap, r.position(floor))
+	return r.appendGap(b, nil, gap, r.position(floor))
 }
 
 // hello puts the first event of a stream into control; id is the place that
 // the client may resume from.
 func (r *reader) hello(greet bool, verdict string, id Position) {
-	r.origin = id
-	if !greet || r.hub.opts.NoHello {
+	r.origin, r.verdict = id, verdict
+	if !greet || r.hub.opts.NoHello && r.hub.opts.Trace == nil {
+		return
+	}
+	r.id = uuid.NewString()
+	if r.hub.opts.NoHello {
 		return
 	}
 	r.control = appendControl(r.control, sse.TypeHello, id, sse.Hello{
-		Conn:        uuid.NewString(),
+		Conn:        r.id,
 		Epoch:       r.epoch,
 		Resumed:     verdict == sse.VerdictResumed,
 		Verdict:     verdict,
@@ -92,7 +96,7 @@ func (r *reader) appendGaps(b []byte, reason string, lost []*seat, floor uint64)
 		if i == len(lost)-1 {
 			id = r.position(floor)
 		}
-		b = r.appendGap(b, sse.Gap{
+		b = r.appendGap(b, s.topic, sse.Gap{
 			Reason: reason,
 			From:   r.position(r.cursor).String(),
 			To:     r.position(s.told).String(),
@@ -102,8 +106,12 @@ func (r *reader) appendGaps(b []byte, reason string, lost []*seat, floor uint64)
 	return b
 }
 
-func (r *reader) appendGap(b []byte, gap sse.Gap, id Position) []byte {
-	r.hub.gaps.Add(1)
+// appendGap tells of a loss in one topic, or in any if t is nil.
+func (r *reader) appendGap(b []byte, t *topic, gap sse.Gap, id Position) []byte {
+	r.countGap(gap.Reason, t)
+	if trace := r.hub.opts.Trace; trace != nil && trace.Gap != nil {
+		r.gaps = append(r.gaps, gap)
+	}
 	return appendControl(b, sse.TypeGap, id, gap)
 }
 

@@ -78,6 +78,7 @@ func (h *Hub) handleStream(w http.ResponseWriter, r *http.Request, topics []stri
 		return
 	}
 	defer reader.leave()
+	reader.subject(grant.Subject)
 	up := sse.Upgrader{RetryTime: h.opts.Retry, WriteTimeout: h.opts.WriteTimeout}
 	conn, err := up.Upgrade(w, r)
 	if err != nil {

@@ -100,3 +100,11 @@ func seq(t testing.TB, id string) uint64 {
 	require.NoError(t, err)
 	return pos.Seq
 }
+
+// requireEmpty has nothing and nobody left in the hub.
+func requireEmpty(t testing.TB, hub *ssehub.Hub) {
+	t.Helper()
+	s := hub.Stats()
+	require.Zero(t, s.Subscribers+s.Topics+s.Patterns+s.Events)
+	require.Zero(t, s.Bytes)
+}

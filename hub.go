@@ -43,15 +43,19 @@ type Hub struct {
 	evicted   int64         // bytes, by it
 	warnedAt  time.Duration // of that, last
 	room      chan struct{} // closed when there is some again, for who waits
+	joined    uint64        // readers ever
+	putEvents uint64        // ever
+	putBytes  uint64        // of these
 	draining  bool
 	killed    bool
 
-	gaps   atomic.Uint64
-	warned sync.Once     // of connections without deadlines
-	drain  chan struct{} // closed when Shutdown has begun and nothing more comes; spread is set before
-	spread time.Duration
-	kill   chan struct{}  // closed when Close begins
-	tasks  sync.WaitGroup // streams, subscriptions, the waker, runEvict, the follower
+	meter    *meter        // what readers count: apart, so that they do not slow publishers down
+	panicked atomic.Uint32 // hooks of Trace that have
+	warned   sync.Once     // of connections without deadlines
+	drain    chan struct{} // closed when Shutdown has begun and nothing more comes; spread is set before
+	spread   time.Duration
+	kill     chan struct{}  // closed when Close begins
+	tasks    sync.WaitGroup // streams, subscriptions, the waker, runEvict, the follower
 
 	stopFollowing context.CancelFunc
 }
@@ -66,6 +70,7 @@ func New(opts *Options) *Hub {
 		ready:   make(chan struct{}),
 		topics:  make(map[string]*topic),
 		readers: make(map[*reader]struct{}),
+		meter:   new(meter),
 		drain:   make(chan struct{}),
 		kill:    make(chan struct{}),
 	}
@@ -175,7 +180,7 @@ func (h *Hub) position() Position {
 	return Position{Epoch: h.epoch, Seq: h.head.Load()}
 }
 
-// Stats is a snapshot of a Hub.
+// Stats is a snapshot of a Hub. "Ever" is since it was made.
 type Stats struct {
 	Subscribers int      // streams and in-process subscriptions
 	Topics      int      // in memory: with subscribers or history, or not long without
@@ -183,20 +188,59 @@ type Stats struct {
 	Position    Position // of the newest event
 	Events      int      // kept, in all topics
 	Bytes       int64    // of the kept events, encoded, and once more for each pattern
-	Gaps        uint64   // told to readers since the hub started
-	Evicted     int64    // bytes dropped because of Options.MaxHistory since the hub started
+	Gaps        uint64   // told to readers, ever
+	Evicted     int64    // bytes dropped because of Options.MaxHistory, ever
+	Draining    bool     // Shutdown or Close has begun
+
+	// GapsByReason has a number for each of sse.ReasonWindow, ReasonOverflow,
+	// ReasonEpoch, ReasonInvalid and ReasonAhead; Gaps is their sum.
+	GapsByReason   map[string]uint64
+	Joined         uint64 // subscribers, ever
+	Published      uint64 // events ever, ephemeral ones too; with a Broker all that this hub has read
+	PublishedBytes uint64 // of these, encoded, but for their ids
+	Delivered      uint64 // events written to streams, or received from Subscriptions, ever
+	DeliveredBytes uint64 // of these and of the hub's own events
+	// Latency is the time from Publish to the end of the write, of the oldest
+	// event in each write. Events from before a subscriber joined do not count. In
+	// process the write ends when the application has received all of it.
+	Latency Histogram
+	// LagTime is how long ago the oldest kept event was published that some
+	// subscriber has not got.
+	LagTime time.Duration
 }
 
-// Stats returns a snapshot. It walks all topics, so do not call it for every
-// event.
+// Stats returns a snapshot. It walks all topics and subscribers, so do not call
+// it for every event.
 func (h *Hub) Stats() Stats {
+	s, readers := h.countAll()
+	now := h.now()
+	for t, r := range slowest(readers) {
+		_, age := t.lag(r.got.Load(), now)
+		s.LagTime = max(s.LagTime, age)
+	}
+	s.GapsByReason = make(map[string]uint64, len(gapReasons))
+	for i, reason := range gapReasons {
+		n := h.meter.gaps[i].Load()
+		s.GapsByReason[reason] = n
+		s.Gaps += n
+	}
+	s.Delivered, s.DeliveredBytes = h.meter.events.Load(), h.meter.bytes.Load()
+	s.Latency = h.meter.latency.snapshot()
+	return s
+}
+
+// countAll returns the part of Stats that h.mu guards, and all readers.
+func (h *Hub) countAll() (Stats, []seated) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	s := Stats{
-		Subscribers: len(h.readers),
-		Position:    h.position(),
-		Gaps:        h.gaps.Load(),
-		Evicted:     h.evicted,
+		Subscribers:    len(h.readers),
+		Position:       h.position(),
+		Evicted:        h.evicted,
+		Draining:       h.draining,
+		Joined:         h.joined,
+		Published:      h.putEvents,
+		PublishedBytes: h.putBytes,
 	}
 	for _, t := range h.all {
 		events, bytes := t.kept()
@@ -208,5 +252,5 @@ func (h *Hub) Stats() Stats {
 		s.Topics++
 		s.Events += events
 	}
-	return s
+	return s, h.readerList()
 }

@@ -16,6 +16,7 @@ func (r *reader) take(views []view) []byte {
 	case len(views) == 0:
 		return nil
 	case len(views) == 1 && len(r.seats) == 1 && r.past == nil && !views[0].expires && (r.allow == nil || !r.seats[0].topic.pattern):
+		r.takeView(&views[0])
 		r.cursor = views[0].last()
 		return views[0].frames()
 	default:
@@ -39,6 +40,7 @@ func (r *reader) merge(views []view) []byte {
 	}
 	buf := (*r.batch)[:0]
 	written, done := r.cursor, r.cursor
+	r.taken = taken{}
 	for len(views) > 0 {
 		first := 0
 		for i := range views {
@@ -67,6 +69,7 @@ func (r *reader) merge(views []view) []byte {
 				buf = append(buf, line...)
 				buf = append(buf, frame...)
 				written = e.seq
+				r.taken.add(v.topic, e, r.joined)
 			}
 		}
 		done = e.seq

@@ -82,6 +82,10 @@ type Options struct {
 	// Logger gets what an operator should know: refusals and their reason,
 	// handlers and middleware that cannot work. The default discards it.
 	Logger *slog.Logger
+
+	// Trace is called as things happen in the hub, for metrics and tests. Nil
+	// costs nothing.
+	Trace *Trace
 }
 
 // Retention bounds the history of a topic by number, size and age together:
@@ -160,6 +164,10 @@ func (o *Options) withDefaults() Options {
 	setDefault(&opts.Retry, 2*time.Second)
 	setDefault(&opts.MaxTopics, 64)
 	setDefault(&opts.MaxEventSize, 1<<20)
+	if opts.Trace != nil {
+		trace := *opts.Trace
+		opts.Trace = &trace
+	}
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)
 	}

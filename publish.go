@@ -76,11 +76,19 @@ func (h *Hub) PublishWith(ctx context.Context, topic string, m sse.Message, opts
 		*buf = frame
 	}
 	if h.opts.Broker != nil {
-		return h.appendToBroker(ctx, topic, m, &opts)
+		pos, err := h.appendToBroker(ctx, topic, m, &opts)
+		if err == nil && h.opts.Trace != nil {
+			h.tracePublished(publishInfo(topic, pos, len(frame), &opts))
+		}
+		return pos, err
 	}
+	var blocked time.Time // since when
 	for {
 		pos, room, err := h.append(topic, frame, &opts)
 		if room != nil {
+			if blocked.IsZero() {
+				blocked = time.Now()
+			}
 			select {
 			case <-room:
 				continue
@@ -89,6 +97,16 @@ func (h *Hub) PublishWith(ctx context.Context, topic string, m sse.Message, opts
 			case <-ctx.Done():
 				return Position{}, ctx.Err()
 			}
+		}
+		switch {
+		case err == errPublished:
+			return pos, nil
+		case err == nil && h.opts.Trace != nil:
+			info := publishInfo(topic, pos, len(frame), &opts)
+			if !blocked.IsZero() {
+				info.Waited = time.Since(blocked)
+			}
+			h.tracePublished(info)
 		}
 		if err != errNoTopic {
 			return pos, err
@@ -174,7 +192,11 @@ func (h *Hub) makeTopic(name string) error {
 	return nil
 }
 
-var errNoTopic = errors.New("ssehub: no such topic") // told to nobody
+// Told to nobody.
+var (
+	errNoTopic   = errors.New("ssehub: no such topic")
+	errPublished = errors.New("ssehub: published before")
+)
 
 // append gives the frame its number and puts it into the log in one step: if
 // another topic's next event could be seen before this one, a reader of both
@@ -190,7 +212,7 @@ func (h *Hub) append(name string, frame []byte, opts *PublishOptions) (Position,
 		return Position{}, nil, errNoTopic
 	}
 	if seq, ok := t.once.seqs[opts.IdempotencyKey]; ok {
-		return Position{Epoch: h.epoch, Seq: seq}, nil, nil
+		return Position{Epoch: h.epoch, Seq: seq}, nil, errPublished
 	}
 	if room := h.budgetRoom(); room != nil {
 		return Position{}, room, nil
@@ -253,6 +275,8 @@ func (h *Hub) put(e *appending, t *topic, others []string) {
 		}
 	}
 	h.head.Store(e.seq)
+	h.putEvents++
+	h.putBytes += uint64(len(e.frame))
 	h.checkBudget()
 }
 

@@ -26,8 +26,8 @@ type reader struct {
 	allow   func(topic string) bool // of the topics that patterns meet; nil: all
 	named   bool                    // each event needs its topic's line
 	blocks  bool                    // sits at a topic under Block
-	got     atomic.Uint64           // the cursor when next was called last, for others
-	joined  uint64                  // ephemeral events up to it were before this reader
+	got     atomic.Uint64           // the cursor when all up to it was written, for others
+	joined  uint64                  // events up to it were before this reader: ephemeral ones are not for it, others have no latency
 	cursor  uint64                  // everything up to it was handed out or told as lost
 	control []byte                  // what comes before anything else: hello and gaps
 	ahead   []byte                  // frames taken together with the gap before them
@@ -39,6 +39,12 @@ type reader struct {
 	batch   *[]byte                 // from batches, for the frames of several topics
 	wake    chan struct{}           // holds one token
 	conn    *sse.Conn               // nil in process; set by begin
+	left    bool                    // leave was called
+	taken   taken                   // by take, for written
+	id      string                  // of the connection, in the hello
+	verdict string                  // of that
+	info    *SubscriberInfo         // for Trace; nil without
+	gaps    []sse.Gap               // to be told to Trace once they are written
 }
 
 // seat is a reader's place at one topic.
@@ -69,6 +75,7 @@ func (h *Hub) join(lastEventID string, topics []string, greet bool, allow func(s
 		}
 	}()
 	r.goOn(lastEventID, head, greet)
+	r.describe(topics, lastEventID, head)
 	r.moved()
 	joined = true
 	return r, nil
@@ -87,7 +94,8 @@ func (r *reader) sit(topics []string) (head uint64, err error) {
 		return 0, ErrClosed
 	}
 	r.life, r.epoch = h.life.Load(), h.epoch
-	r.seats = make([]seat, len(topics))
+	r.left = false
+	r.seats = make([]seat, len(topics)) // a new one: Stats may look at the one before
 	now := h.now()
 	for i, name := range topics {
 		t := h.topic(name, policies[i])
@@ -110,7 +118,7 @@ func (r *reader) joinAgain() error {
 	}
 	from := r.position(r.cursor)
 	r.leave()
-	r.seats, r.control, r.ahead, r.state, r.past, r.cursor = nil, nil, nil, nil, nil, 0
+	r.control, r.ahead, r.state, r.past, r.cursor = nil, nil, nil, nil, 0
 	head, err := r.sit(topics)
 	if err == nil {
 		r.goOn(from.String(), head, false)
@@ -118,8 +126,13 @@ func (r *reader) joinAgain() error {
 	return err
 }
 
-// leave gives up r's seats. Nobody wakes it any more.
+// leave gives up r's seats, if it has not yet. Nobody wakes it any more.
 func (r *reader) leave() {
+	if r.left {
+		return
+	}
+	r.left = true
+	r.got.Store(math.MaxUint64) // it lags no more
 	r.release()
 	for i := range r.seats {
 		r.seats[i].topic.unpark(&r.seats[i])
@@ -148,20 +161,24 @@ func (r *reader) begin(conn *sse.Conn) error {
 	}
 	r.conn = conn
 	h.readers[r] = struct{}{}
+	h.joined++
 	h.tasks.Add(1)
 	return nil
 }
 
-// end takes r from the subscribers, then calls last, if any, as the last thing
-// that Shutdown and Close wait for.
-func (r *reader) end(last func()) {
+// end has r leave, takes it from the subscribers, and calls last, if any. The
+// hook that hears of err comes behind that, so that one that blocks holds
+// nothing, and is the last thing that Shutdown and Close wait for.
+func (r *reader) end(err error, last func()) {
+	defer r.hub.tasks.Done() // even if the hook ends its goroutine
+	r.leave()
 	r.hub.mu.Lock()
 	delete(r.hub.readers, r)
 	r.hub.mu.Unlock()
 	if last != nil {
 		last()
 	}
-	r.hub.tasks.Done()
+	r.traceLeft(err)
 }
 
 // next returns the frames that come next, whole and in order, in one piece
@@ -248,6 +265,7 @@ func (r *reader) lookAll(seats []seat, until uint64, lost []*seat, floor uint64)
 		floor = r.addView(v, floor)
 		if log := s.topic.ephemeral.Load(); log != nil {
 			v, _ := log.after(max(r.cursor, r.joined), until)
+			v.topic = s.topic // which has the meter
 			floor = r.addView(v, floor)
 		}
 	}

@@ -101,6 +101,7 @@ type view struct {
 	buf     []byte
 	start   uint32
 	entries []entry
+	topic   *topic // whose they are
 	line    []byte // the topic's
 	pattern bool   // each frame begins with such a line
 	more    bool   // there are further segments

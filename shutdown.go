@@ -46,8 +46,8 @@ func (h *Hub) Shutdown(ctx context.Context) error {
 // Close ends the hub now: publishers get ErrClosed, and every stream and
 // Subscription ends wherever it is, a write under way within 100 ms. It
 // returns when all of them have ended, or after a second, as a connection
-// without deadlines and the application's AllowTopic may hold one. It may be
-// called any number of times and never fails; the error is for io.Closer.
+// without deadlines, AllowTopic and Trace may hold one. It may be called any
+// number of times and never fails; the error is for io.Closer.
 func (h *Hub) Close() error {
 	h.cut()
 	waitCut(h.ended())

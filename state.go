@@ -63,7 +63,7 @@ func (r *reader) nextState() []byte {
 		var b []byte
 		for _, seat := range lost {
 			gap := sse.Gap{Reason: sse.ReasonWindow, From: r.position(s.cursor).String(), To: r.position(seat.told).String(), Topic: seat.topic.name}
-			b = r.appendGap(b, gap, Position{})
+			b = r.appendGap(b, seat.topic, gap, Position{})
 		}
 		return b
 	}
@@ -72,5 +72,7 @@ func (r *reader) nextState() []byte {
 		r.state = nil
 		return appendControl(nil, sse.TypeMark, r.position(r.stateTo), sse.Mark{Reason: sse.ReasonState})
 	}
-	return s.merge(views)
+	frames := s.merge(views)
+	r.taken = s.taken
+	return frames
 }

@@ -2,6 +2,7 @@ package ssehub
 
 import (
 	"context"
+	"errors"
 	"math"
 	"math/rand/v2"
 	"strconv"
@@ -34,11 +35,13 @@ func (h *Hub) Serve(ctx context.Context, conn *sse.Conn, topics ...string) error
 }
 
 // serve writes to conn what r reads.
-func (h *Hub) serve(ctx context.Context, conn *sse.Conn, r *reader) error {
+func (h *Hub) serve(ctx context.Context, conn *sse.Conn, r *reader) (err error) {
 	if err := r.begin(conn); err != nil {
 		return err
 	}
-	defer r.end(nil)
+	err = errPanicked // unless it gets to the end
+	defer func() { r.end(err, nil) }()
+	r.traceJoined()
 	if !conn.HasDeadlines() {
 		h.warned.Do(func() {
 			h.opts.Logger.Warn("ssehub: a middleware hides SetWriteDeadline; clients that do not read are not cut")
@@ -55,7 +58,7 @@ func (h *Hub) serve(ctx context.Context, conn *sse.Conn, r *reader) error {
 			}
 		}()
 	}
-	err := h.stream(ctx, r)
+	err = h.stream(ctx, r)
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
@@ -65,6 +68,9 @@ func (h *Hub) serve(ctx context.Context, conn *sse.Conn, r *reader) error {
 		return err
 	}
 }
+
+// errPanicked is for Trace alone.
+var errPanicked = errors.New("ssehub: Grant.AllowTopic or the connection panicked")
 
 // stream drains the log into r's connection, then sleeps until there is news.
 func (h *Hub) stream(ctx context.Context, r *reader) error {
@@ -82,6 +88,7 @@ func (h *Hub) stream(ctx context.Context, r *reader) error {
 			if err := r.conn.WriteFrames(frames); err != nil {
 				return err
 			}
+			r.written(len(frames))
 			continue
 		}
 		if !r.park() {

@@ -99,6 +99,8 @@ var errByClose = errors.New("ssehub: subscription closed")
 
 func (s *Subscription) run(ctx context.Context, r *reader) {
 	defer s.stop(nil)
+	defer func() { r.end(s.Err(), func() { close(s.events) }) }() // even if a hook ends the goroutine
+	r.traceJoined()
 	err := s.deliver(ctx, r)
 	if errors.Is(err, errByClose) {
 		err = nil
@@ -106,8 +108,6 @@ func (s *Subscription) run(ctx context.Context, r *reader) {
 	s.mu.Lock()
 	s.err = err
 	s.mu.Unlock()
-	r.leave()
-	r.end(func() { close(s.events) })
 }
 
 // deliver sends what r reads and returns why it stopped.
@@ -141,6 +141,7 @@ type frameReader struct {
 	ctx    context.Context
 	reader *reader
 	frames []byte // of the last next, not read yet
+	size   int    // of these, when none was read
 }
 
 func (f *frameReader) Read(p []byte) (int, error) {
@@ -154,9 +155,14 @@ func (f *frameReader) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// wait gets the next frames, or sleeps once.
+// wait gets the next frames, or sleeps once. The decoder does not ask for more
+// before all messages in what it has are received.
 func (f *frameReader) wait() (err error) {
+	if f.size > 0 {
+		f.reader.written(f.size)
+	}
 	f.frames, err = f.reader.next()
+	f.size = len(f.frames)
 	if err != nil || f.frames != nil || !f.reader.park() {
 		return err
 	}

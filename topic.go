@@ -23,12 +23,11 @@ import (
 // Segments that are dropped are left to the garbage collector. A slow write
 // pins the one segment it is about, and nothing behind it.
 type topic struct {
-	name    string
-	line    []byte // "topic: name\n", for readers of several topics
-	pattern bool   // the frames have that line already
-	policy  Overflow
-	block   *block  // under Block
-	latest  *latest // under Latest; what leaves the window goes there
+	name   string
+	line   []byte // "topic: name\n", for readers of several topics
+	policy Overflow
+	block  *block  // under Block
+	latest *latest // under Latest; what leaves the window goes there
 
 	ephemeral atomic.Pointer[topic] // the log of such events, while there are any
 
@@ -49,11 +48,13 @@ type topic struct {
 	patterns []*topic // that match, as of matched
 	matched  uint64   // version of Hub.patterns
 
-	armed   atomic.Bool   // readers wait, and the waker was not told yet
-	waitMu  sync.Mutex    // guards waiting; never taken under Hub.mu
-	waiting []*seat       // readers asleep until there is news
-	round   atomic.Uint64 // counts how often the waker took waiting away; written under waitMu
-	spare   []*seat       // the waker's: storage for the next waiting
+	meter   atomic.Pointer[meter] // what readers count; nil until they do
+	armed   atomic.Bool           // readers wait, and the waker was not told yet
+	waitMu  sync.Mutex            // guards waiting; never taken under Hub.mu
+	pattern bool                  // the frames have their line already; here it takes no room
+	waiting []*seat               // readers asleep until there is news
+	round   atomic.Uint64         // counts how often the waker took waiting away; written under waitMu
+	spare   []*seat               // the waker's: storage for the next waiting
 }
 
 func newTopic(name string, policy Overflow, dropped uint64, total *int64) *topic {
@@ -235,7 +236,7 @@ func (t *topic) find(segments []*segment, cursor, until uint64) view {
 	}
 	return view{
 		buf: segments[n].buf, start: start(entries, i), entries: entries[i:end],
-		line: t.line, pattern: t.pattern, more: n+1 < len(segments),
+		topic: t, line: t.line, pattern: t.pattern, more: n+1 < len(segments),
 		expires: t.expires.Load(), // behind the entries
 	}
 }
