@@ -48,6 +48,18 @@
 // ssehub.mark that brings the id, then what is new. (TestLatestModel,
 // TestLatestStateOnTheWire, TestLatestJoinDuringStorm, TestLatestConflates)
 //
+// # Snapshots
+//
+// A topic may have a state that the application can give as one message:
+// Options.SnapshotFor. A subscriber that is new, or to whom a gap is told, gets
+// that [Snapshot] as of a position, which is its id, and then exactly what came
+// behind it, so that a gap does no harm. A new subscriber of several topics gets
+// the states and what came since without ids, and then the mark. One that was told
+// a gap in one of several topics, and is cut right behind the snapshot, may get
+// events of that topic once more that are in it, with the ids they had.
+// (TestSnapshotOnTheWire, TestSnapshotAfterOverflow, TestSnapshotSingleFlight,
+// TestSnapshotModel)
+//
 // # Several topics
 //
 // A message that is published to several topics, PublishOptions.Topics, has one
@@ -101,7 +113,7 @@
 //     is a place that the client may resume from: that of the newest event for
 //     verdict fresh, and else the one it came with, if that was a position at
 //     all. Where something is missing the gap that follows brings the new id,
-//     and behind the latest values the mark does.
+//     and behind the latest values and snapshots these or the mark do.
 //     (TestHelloComesFirst, TestResumeHelloKeepsOldID)
 //  5. One slow subscriber hurts nobody. Publish waits for one only where the
 //     policy Block asks for that by name; one that does not read is cut when the

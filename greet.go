@@ -14,7 +14,7 @@ func (r *reader) goOn(lastEventID string, head uint64, greet bool) {
 	if lastEventID == "" {
 		r.cursor = head
 		id := r.position(head)
-		if r.lookUpState(head) {
+		if r.fresh = r.awaitSnapshots(r.allSeats()); r.fresh || r.lookUpState(head) {
 			id = Position{} // that comes behind the state
 		}
 		r.hello(greet, sse.VerdictFresh, id)
@@ -48,9 +48,17 @@ func (r *reader) goOn(lastEventID string, head uint64, greet bool) {
 		r.control = r.appendGaps(r.control, sse.ReasonWindow, lost, floor)
 	default:
 		r.control = r.appendGapOfAll(r.control, verdict, pos, lost, floor)
+		lost = r.allSeats()
 	}
-	r.cursor = floor
-	r.ahead = r.take(views)
+	r.goOnAt(lost, floor, views)
+}
+
+func (r *reader) allSeats() []*seat {
+	seats := make([]*seat, len(r.seats))
+	for i := range r.seats {
+		seats[i] = &r.seats[i]
+	}
+	return seats
 }
 
 // appendGapOfAll tells, for all topics in one, a reader of whom nothing is
@@ -60,8 +68,12 @@ func (r *reader) appendGapOfAll(b []byte, reason string, from Position, lost []*
 	for _, s := range lost {
 		to = max(to, s.told)
 	}
+	id := r.position(floor)
+	if haveSnapshot(r.allSeats()) {
+		id = Position{} // that comes behind them
+	}
 	gap := sse.Gap{Reason: reason, From: from.String(), To: r.position(to).String()}
-	return r.appendGap(b, nil, gap, r.position(floor))
+	return r.appendGap(b, nil, gap, id)
 }
 
 // hello puts the first event of a stream into control; id is the place that
@@ -93,7 +105,7 @@ func (r *reader) position(seq uint64) Position {
 func (r *reader) appendGaps(b []byte, reason string, lost []*seat, floor uint64) []byte {
 	for i, s := range lost {
 		var id Position
-		if i == len(lost)-1 {
+		if i == len(lost)-1 && !haveSnapshot(lost) { // else that comes behind them
 			id = r.position(floor)
 		}
 		b = r.appendGap(b, s.topic, sse.Gap{

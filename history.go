@@ -28,7 +28,7 @@ func (h *Hub) History(ctx context.Context, topic string, after Position, limit i
 	if err := h.await(ctx); err != nil {
 		return nil, Position{}, err
 	}
-	r, err := h.join(after.String(), []string{topic}, false, nil)
+	r, err := h.join(after.String(), []string{topic}, joining{plain: true})
 	if err != nil {
 		return nil, Position{}, err
 	}

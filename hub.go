@@ -38,14 +38,15 @@ type Hub struct {
 	spare     []*topic // the waker's: storage for the next dirty
 	waking    bool     // the waker runs
 	readers   map[*reader]struct{}
-	bytes     int64         // that all topics keep
-	evicting  bool          // runEvict runs
-	evicted   int64         // bytes, by it
-	warnedAt  time.Duration // of that, last
-	room      chan struct{} // closed when there is some again, for who waits
-	joined    uint64        // readers ever
-	putEvents uint64        // ever
-	putBytes  uint64        // of these
+	flights   map[*topic]*flight // calls of Snapshots under way
+	bytes     int64              // that all topics keep
+	evicting  bool               // runEvict runs
+	evicted   int64              // bytes, by it
+	warnedAt  time.Duration      // of that, last
+	room      chan struct{}      // closed when there is some again, for who waits
+	joined    uint64             // readers ever
+	putEvents uint64             // ever
+	putBytes  uint64             // of these
 	draining  bool
 	killed    bool
 
@@ -57,6 +58,8 @@ type Hub struct {
 	kill     chan struct{}  // closed when Close begins
 	tasks    sync.WaitGroup // streams, subscriptions, the waker, runEvict, the follower
 
+	ctx           context.Context // of the follower and of Snapshots
+	stop          context.CancelFunc
 	stopFollowing context.CancelFunc
 }
 
@@ -70,19 +73,20 @@ func New(opts *Options) *Hub {
 		ready:   make(chan struct{}),
 		topics:  make(map[string]*topic),
 		readers: make(map[*reader]struct{}),
+		flights: make(map[*topic]*flight),
 		meter:   new(meter),
 		drain:   make(chan struct{}),
 		kill:    make(chan struct{}),
 	}
+	h.ctx, h.stop = context.WithCancel(context.Background())
+	following, stop := context.WithCancel(h.ctx)
+	h.stopFollowing = stop
 	if h.opts.Broker == nil {
 		h.begin(newEpoch(), 0)
-		h.stopFollowing = func() {}
 		close(h.ready)
-		return h
+	} else {
+		h.tasks.Go(func() { newFollower(h).run(following) })
 	}
-	var ctx context.Context
-	ctx, h.stopFollowing = context.WithCancel(context.Background())
-	h.tasks.Go(func() { newFollower(h).run(ctx) })
 	return h
 }
 

@@ -3,6 +3,7 @@ package ssehub
 import (
 	"bytes"
 	"math"
+	"slices"
 	"sync"
 )
 
@@ -54,20 +55,21 @@ func (r *reader) merge(views []view) []byte {
 			break
 		}
 		if e.seq > written && !e.expired(now) {
-			if frame := r.allowed(v, v.buf[v.start:e.end]); frame != nil {
+			if frame := r.allowed(v, e.seq, v.buf[v.start:e.end]); frame != nil {
 				line := v.line
 				if !r.named {
 					line = nil
-				}
-				if r.bare {
-					frame = frame[bytes.IndexByte(frame, '\n')+1:]
 				}
 				if len(buf) > 0 && len(buf)+len(line)+len(frame) > maxBatch {
 					done = min(done, e.seq-1) // another log's copy of it may have been passed over
 					break
 				}
 				buf = append(buf, line...)
-				buf = append(buf, frame...)
+				if r.bare {
+					buf = appendWithoutID(buf, frame)
+				} else {
+					buf = append(buf, frame...)
+				}
 				written = e.seq
 				r.taken.add(v.topic, e, r.joined)
 			}
@@ -85,11 +87,25 @@ func (r *reader) merge(views []view) []byte {
 	return buf
 }
 
+// appendWithoutID appends the frame of an event but for its id, which is its first
+// line behind those of topics. An ephemeral event has none.
+func appendWithoutID(b, frame []byte) []byte {
+	at := 0
+	if !bytes.HasPrefix(frame, []byte("id: ")) {
+		at = bytes.Index(frame, []byte("\nid: ")) + 1 // data cannot look like this
+		if at == 0 {
+			return append(b, frame...)
+		}
+	}
+	b = append(b, frame[:at]...)
+	return append(b, frame[at+bytes.IndexByte(frame[at:], '\n')+1:]...)
+}
+
 // allowed returns the frame as this reader may see it: nil, or without the lines
-// of topics that it may not see. What a pattern has met is asked about; the rest
-// was before the reader joined.
-func (r *reader) allowed(v *view, frame []byte) []byte {
-	if r.allow == nil || !v.pattern {
+// of topics that it may not see, or has the event of in a snapshot. What a pattern
+// has met is asked about; the rest was before the reader joined.
+func (r *reader) allowed(v *view, seq uint64, frame []byte) []byte {
+	if !v.pattern || r.allow == nil && seq > r.covered {
 		return frame
 	}
 	var lines []byte // of the allowed topics
@@ -101,7 +117,7 @@ func (r *reader) allowed(v *view, frame []byte) []byte {
 		if !ok {
 			break
 		}
-		if r.allow(string(name)) {
+		if (r.allow == nil || r.allow(string(name))) && !r.has(string(name), seq) {
 			lines = rest[:len(line)+1]
 		} else {
 			denied = true
@@ -116,6 +132,11 @@ func (r *reader) allowed(v *view, frame []byte) []byte {
 	default:
 		return frame
 	}
+}
+
+// has reports whether a snapshot that the reader got has the event.
+func (r *reader) has(topic string, seq uint64) bool {
+	return seq <= r.covered && slices.ContainsFunc(r.seats, func(s seat) bool { return s.topic.name == topic && seq <= s.from })
 }
 
 // release lets go of the logs' memory, and gives back what next lent, before a

@@ -42,6 +42,13 @@ type Options struct {
 	// concurrent use.
 	OverflowFor func(topic string) Overflow
 
+	// SnapshotFor says which topics have a state that the application can give as
+	// one message, nil for those that have none: a reader that is new, or to whom a
+	// gap was told, then gets that and what came behind it. Any number of readers
+	// share a call. It is asked at every join, like OverflowFor. An error of the
+	// Snapshot ends its readers, who come back. Patterns have no snapshots.
+	SnapshotFor func(topic string) Snapshot
+
 	// Heartbeat is how long a stream may be quiet before the hub writes the
 	// comment line ":", which keeps proxies from closing it and finds clients
 	// that are gone. The default is 15 s; negative means never.
@@ -151,6 +158,9 @@ func (o *Options) withDefaults() Options {
 	}
 	if overflow := opts.Overflow; opts.OverflowFor == nil {
 		opts.OverflowFor = func(string) Overflow { return overflow }
+	}
+	if opts.SnapshotFor == nil {
+		opts.SnapshotFor = func(string) Snapshot { return nil }
 	}
 	setDefault(&opts.History.Events, 10_000)
 	setDefault(&opts.History.Bytes, 1<<20)

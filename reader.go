@@ -17,24 +17,14 @@ var ErrSlowSubscriber = errors.New("ssehub: subscriber too slow")
 // pointers into the logs, so that however long it sleeps it keeps nothing in
 // memory. One goroutine drives it: a stream's or a Subscription's.
 type reader struct {
+	standing
 	hub     *Hub
-	life    uint64 // of the hub, as of which are:
-	epoch   string
-	seats   []seat
-	past    []seat                  // topics of late patterns, until the cursor is at pastTo
-	pastTo  uint64                  // where the late patterns' own logs begin
 	allow   func(topic string) bool // of the topics that patterns meet; nil: all
+	plain   bool                    // gets no snapshots
 	named   bool                    // each event needs its topic's line
 	blocks  bool                    // sits at a topic under Block
-	got     atomic.Uint64           // the cursor when all up to it was written, for others
-	joined  uint64                  // events up to it were before this reader: ephemeral ones are not for it, others have no latency
-	cursor  uint64                  // everything up to it was handed out or told as lost
-	control []byte                  // what comes before anything else: hello and gaps
-	ahead   []byte                  // frames taken together with the gap before them
-	state   *reader                 // of the newest values, before anything else but control
-	stateTo uint64                  // as of
 	bare    bool                    // leave out the ids
-	origin  Position                // the id that was in force before the first event
+	got     atomic.Uint64           // the cursor when all up to it was written, for others
 	views   []view                  // what look found; no longer than to the next sleep
 	batch   *[]byte                 // from batches, for the frames of several topics
 	wake    chan struct{}           // holds one token
@@ -47,22 +37,50 @@ type reader struct {
 	gaps    []sse.Gap               // to be told to Trace once they are written
 }
 
+// standing is where a reader is in one life of the hub's log.
+type standing struct {
+	life    uint64 // of the hub
+	epoch   string
+	seats   []seat    // set under Hub.mu; others may look at their topics
+	past    []seat    // topics of late patterns, until the cursor is at pastTo
+	pastTo  uint64    // where the late patterns' own logs begin
+	joined  uint64    // events up to it were before this reader: ephemeral ones are not for it, others have no latency
+	cursor  uint64    // everything up to it was handed out or told as lost
+	origin  Position  // the id that was in force before the first event
+	control []byte    // what comes before anything else: hello and gaps
+	ahead   []byte    // frames taken together with the gap before them
+	fresh   bool      // it came without an id, and its state is still to come
+	awaited []awaited // snapshots, before anything else but control and ahead
+	covered uint64    // no snapshot that it got has an event above it
+	state   *reader   // of the newest values, before anything else but those
+	stateTo uint64    // as of
+}
+
 // seat is a reader's place at one topic.
 type seat struct {
-	topic  *topic
-	reader *reader
-	told   uint64 // losses up to it were told
-	round  uint64 // of the topic when it was put into waiting
-	index  int    // in the topic's waiting
-	late   bool   // a pattern whose log began behind the cursor: first comes past
+	topic    *topic
+	reader   *reader
+	snapshot Snapshot // nil: none
+	from     uint64   // what came up to it is in the snapshot
+	told     uint64   // losses up to it were told
+	round    uint64   // of the topic when it was put into waiting
+	index    int      // in the topic's waiting
+	late     bool     // a pattern whose log began behind the cursor: first comes past
+}
+
+// joining is what kind of reader joins.
+type joining struct {
+	greet bool                    // with a hello
+	plain bool                    // without snapshots
+	allow func(topic string) bool // nil: all
 }
 
 // join makes a reader of topics, which checkTopics has seen, that goes on behind
 // lastEventID and gets what is published from now on. The caller must have it
 // leave. Between the two it may begin, and then must end: from begin on it is
 // one of the tasks that Shutdown and Close wait for.
-func (h *Hub) join(lastEventID string, topics []string, greet bool, allow func(string) bool) (*reader, error) {
-	r := &reader{hub: h, wake: make(chan struct{}, 1), allow: allow}
+func (h *Hub) join(lastEventID string, topics []string, as joining) (*reader, error) {
+	r := &reader{hub: h, wake: make(chan struct{}, 1), allow: as.allow, plain: as.plain}
 	head, err := r.sit(topics)
 	if err != nil {
 		return nil, err
@@ -74,7 +92,7 @@ func (h *Hub) join(lastEventID string, topics []string, greet bool, allow func(s
 			r.leave()
 		}
 	}()
-	r.goOn(lastEventID, head, greet)
+	r.goOn(lastEventID, head, as.greet)
 	r.describe(topics, lastEventID, head)
 	r.moved()
 	joined = true
@@ -85,28 +103,33 @@ func (h *Hub) join(lastEventID string, topics []string, greet bool, allow func(s
 func (r *reader) sit(topics []string) (head uint64, err error) {
 	h := r.hub
 	policies := make([]Overflow, len(topics))
+	snapshots := make([]Snapshot, len(topics))
 	for i, name := range topics {
 		policies[i] = h.opts.OverflowFor(name)
+		if !r.plain && !isPattern(name) {
+			snapshots[i] = h.opts.SnapshotFor(name)
+		}
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.draining {
 		return 0, ErrClosed
 	}
-	r.life, r.epoch = h.life.Load(), h.epoch
+	r.standing = standing{
+		life: h.life.Load(), epoch: h.epoch, joined: h.head.Load(),
+		seats: make([]seat, len(topics)), // new ones: Stats may look at those before
+	}
 	r.left = false
-	r.seats = make([]seat, len(topics)) // a new one: Stats may look at the one before
 	now := h.now()
 	for i, name := range topics {
 		t := h.topic(name, policies[i])
 		t.trim(now, h.opts.History) // what is too old is not replayed
 		t.readers++
-		r.seats[i] = seat{topic: t, reader: r}
+		r.seats[i] = seat{topic: t, reader: r, snapshot: snapshots[i]}
 		if t.block != nil {
 			t.block.sit(r)
 		}
 	}
-	r.joined = h.head.Load()
 	return r.joined, nil
 }
 
@@ -118,7 +141,6 @@ func (r *reader) joinAgain() error {
 	}
 	from := r.position(r.cursor)
 	r.leave()
-	r.control, r.ahead, r.state, r.past, r.cursor = nil, nil, nil, nil, 0
 	head, err := r.sit(topics)
 	if err == nil {
 		r.goOn(from.String(), head, false)
@@ -199,6 +221,14 @@ func (r *reader) next() ([]byte, error) {
 		r.ahead = nil
 		return frames, nil
 	}
+	if r.awaited != nil {
+		if r.hub.isDraining() { // the next server has it, too
+			return nil, ErrClosed
+		}
+		if frames, err := r.nextSnapshots(); frames != nil || err != nil || r.awaited != nil {
+			return frames, err
+		}
+	}
 	for r.state != nil {
 		if frames := r.nextState(); len(frames) > 0 {
 			return frames, nil
@@ -213,8 +243,7 @@ func (r *reader) next() ([]byte, error) {
 			return nil, ErrSlowSubscriber
 		case len(lost) > 0:
 			frames := r.appendGaps(nil, sse.ReasonOverflow, lost, floor)
-			r.cursor = floor
-			r.ahead = r.take(views) // later they may be gone, and a slow reader would get nothing but gaps
+			r.goOnAt(lost, floor, views)
 			return frames, nil
 		case len(views) > 0:
 			if frames := r.take(views); len(frames) > 0 {
@@ -227,6 +256,15 @@ func (r *reader) next() ([]byte, error) {
 			r.moved() // past what is not for it, though nothing is written
 			return nil, nil
 		}
+	}
+}
+
+// goOnAt has r go on at floor, with views, behind the gaps that it was told of
+// lost.
+func (r *reader) goOnAt(lost []*seat, floor uint64, views []view) {
+	r.cursor = floor
+	if !r.awaitSnapshots(lost) {
+		r.ahead = r.take(views) // later they may be gone, and a slow reader would get nothing but gaps
 	}
 }
 
@@ -257,7 +295,7 @@ func (r *reader) lookAll(seats []seat, until uint64, lost []*seat, floor uint64)
 		if s.late && r.past != nil {
 			continue
 		}
-		v, dropped := s.topic.after(r.cursor, until)
+		v, dropped := s.topic.after(max(r.cursor, s.from), until)
 		if dropped > max(r.cursor, s.told) {
 			s.told = dropped
 			lost = append(lost, s)
@@ -302,6 +340,9 @@ func (r *reader) lookOne(until uint64) (views []view, lost []*seat, floor uint64
 // is news already.
 func (r *reader) park() bool {
 	r.release()
+	if r.awaited != nil { // no other news would be taken
+		return !r.landed() && r.life == r.hub.life.Load()
+	}
 	for i := range r.seats {
 		s := &r.seats[i]
 		if !s.topic.park(s, r.cursor) {

@@ -83,6 +83,7 @@ func (h *Hub) cut() {
 	}
 	h.killed = true
 	h.endNews()
+	h.stop()
 	close(h.kill)
 	for r := range h.readers {
 		if r.conn != nil {

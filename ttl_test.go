@@ -19,8 +19,6 @@ func TestTTL(t *testing.T) {
 		t.Run(fmt.Sprint(topics), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				hub := newHub(t, nil)
-				sub, err := hub.Resume(t.Context(), hub.Position().String(), topics...)
-				require.NoError(t, err)
 				start := hub.Position().String()
 				send := func(text string, ttl time.Duration) {
 					_, err := hub.PublishWith(t.Context(), "t", sse.Message{Data: []byte(text)}, ssehub.PublishOptions{TTL: ttl})
@@ -30,6 +28,8 @@ func TestTTL(t *testing.T) {
 				send("2", time.Second)
 				send("3", time.Minute)
 				send("4", 0)
+				sub, err := hub.Resume(t.Context(), start, topics...)
+				require.NoError(t, err)
 				late := func() []string {
 					rec, end := stream(t, hub.Handler(topics...), "/", start)
 					synctest.Wait()
@@ -47,7 +47,7 @@ func TestTTL(t *testing.T) {
 				messages, _, err := hub.History(t.Context(), "t", ssehub.Position{}, 0)
 				require.NoError(t, err)
 				require.Equal(t, []string{"1", "4"}, texts(messages))
-				// The slow one had taken all before they were stale.
+				// The slow one had taken all before they were out of date.
 				for _, want := range []string{"1", "2", "3", "4"} {
 					require.Equal(t, want, string((<-sub.Events()).Data))
 				}
