@@ -58,7 +58,7 @@
 // a gap in one of several topics, and is cut right behind the snapshot, may get
 // events of that topic once more that are in it, with the ids they had.
 // (TestSnapshotOnTheWire, TestSnapshotAfterOverflow, TestSnapshotSingleFlight,
-// TestSnapshotModel)
+// TestSnapshotModel, and examples/prices)
 //
 // # Several topics
 //

@@ -44,6 +44,7 @@ func TestReadmeCompiles(t *testing.T) {
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log"
@@ -59,6 +60,7 @@ import (
 
 var (
 	_ = errors.New
+	_ = json.Marshal
 	_ = fmt.Sprint
 	_ = log.Print
 	_ strings.Reader

@@ -18,6 +18,7 @@ func TestImportDirection(t *testing.T) {
 		root + "/ssetest":             {root + "/sse"},
 		root:                          {root + "/sse", "github.com/google/uuid"},
 		root + "/broker/brokertest":   {root, root + "/sse", "github.com/google/uuid"},
+		root + "/examples/prices":     {root, root + "/sse", "github.com/google/uuid"},
 		root + "/examples/quickstart": {root, root + "/sse", "github.com/google/uuid"},
 	} {
 		out, err := exec.Command("go", "list", "-deps", "-f", "{{if not .Standard}}{{.ImportPath}}{{end}}", pkg).CombinedOutput()

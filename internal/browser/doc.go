@@ -1,4 +1,4 @@
-// Package browser holds no code, only tests: they start the quickstart as a
+// Package browser holds no code, only tests: they start an example as a
 // process, open its page in a headless Chromium, and break what is between
 // them. Chromium is found by $CHROMIUM or in PATH; without one the tests are
 // skipped, or fail if CI=true.

@@ -21,31 +21,30 @@ import (
 	"go.uber.org/goleak"
 )
 
-// quickstart is the path of the program, built by TestMain.
-var quickstart string
+// programs is where TestMain builds the examples.
+var programs string
 
 func TestMain(m *testing.M) {
 	os.Exit(buildAndRun(m))
 }
 
 func buildAndRun(m *testing.M) int {
-	dir, err := os.MkdirTemp("", "quickstart")
-	if err != nil {
+	var err error
+	if programs, err = os.MkdirTemp("", "examples"); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	defer os.RemoveAll(dir)
-	quickstart = filepath.Join(dir, "quickstart")
-	args := []string{"build", "-o", quickstart}
+	defer os.RemoveAll(programs)
+	args := []string{"build", "-o", programs}
 	if underRace() {
 		args = append(args, "-race") // a race then ends the program with status 66
 	}
-	build := exec.Command("go", append(args, "./examples/quickstart")...)
+	build := exec.Command("go", append(args, "./examples/quickstart", "./examples/prices")...)
 	build.Dir = filepath.Join("..", "..")
 	build.Env = append(os.Environ(), "GOWORK=off")
 	build.Stderr = os.Stderr
 	if err := build.Run(); err != nil {
-		fmt.Fprintln(os.Stderr, "build of the quickstart:", err)
+		fmt.Fprintln(os.Stderr, "build of the examples:", err)
 		return 1
 	}
 	status := m.Run()
@@ -66,16 +65,22 @@ func underRace() bool {
 	return false
 }
 
-// server is a process of the quickstart, one after the other on one address.
+// server is a process of an example, one after the other on one address.
 type server struct {
-	t    *testing.T
-	addr string
-	cmd  *exec.Cmd
+	t       *testing.T
+	program string
+	addr    string
+	cmd     *exec.Cmd
 }
 
 func startServer(t *testing.T) *server {
 	t.Helper()
-	s := &server{t: t, addr: freeAddr(t)}
+	return startExample(t, "quickstart")
+}
+
+func startExample(t *testing.T, name string) *server {
+	t.Helper()
+	s := &server{t: t, program: filepath.Join(programs, name), addr: freeAddr(t)}
 	s.start()
 	t.Cleanup(func() {
 		if s.cmd != nil {
@@ -104,7 +109,7 @@ func freeAddr(t *testing.T) string {
 func (s *server) start() {
 	s.t.Helper()
 	require.Nil(s.t, s.cmd, "is running")
-	cmd := exec.Command(quickstart, "-addr", s.addr)
+	cmd := exec.Command(s.program, "-addr", s.addr)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	require.NoError(s.t, err)
