@@ -145,6 +145,9 @@ func (h *Hub) fly(s *seat, r *reader) *flight {
 		h.tasks.Go(func() {
 			defer h.land(t, f) // even if the call ends its goroutine
 			f.run(h.ctx, snapshot, t.name, epoch)
+			if at := (Position{Epoch: epoch, Seq: f.upTo}); f.err == nil && at.Seq > h.head.Load() && !h.reaches(at) {
+				f.err = fmt.Errorf("no event is at its position %v", at)
+			}
 		})
 	}
 	f.waiting = append(f.waiting, r)

@@ -215,16 +215,19 @@ func TestSnapshotSingleFlight(t *testing.T) {
 // A Snapshot that fails ends its readers, who may come back, and nobody else.
 func TestSnapshotFails(t *testing.T) {
 	boom := errors.New("boom")
+	var ahead ssehub.Position
 	for name, fail := range map[string]func() (sse.Message, error){
 		"error":   func() (sse.Message, error) { return sse.Message{}, boom },
 		"panic":   func() (sse.Message, error) { panic(boom) },
 		"exit":    func() (sse.Message, error) { runtime.Goexit(); return sse.Message{}, nil },
 		"invalid": func() (sse.Message, error) { return sse.Message{Type: "a\nb"}, nil },
 		"hub's":   func() (sse.Message, error) { return sse.Message{Type: sse.TypeGap}, nil },
+		"ahead":   func() (sse.Message, error) { ahead.Seq = 99; return sse.Message{}, nil },
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				failing := true
+				ahead = ssehub.Position{}
 				hub := newHub(t, &ssehub.Options{SnapshotFor: func(topic string) ssehub.Snapshot {
 					if topic != "n" {
 						return nil
@@ -232,11 +235,12 @@ func TestSnapshotFails(t *testing.T) {
 					return func(context.Context, string) (m sse.Message, _ ssehub.Position, err error) {
 						if failing {
 							m, err = fail()
-							return m, ssehub.Position{}, err
+							return m, ahead, err
 						}
 						return sse.Message{Data: []byte("state")}, ssehub.Position{}, nil
 					}
 				}})
+				ahead.Epoch = hub.Position().Epoch
 				other, err := hub.Subscribe(t.Context(), "x")
 				require.NoError(t, err)
 				sub, err := hub.Subscribe(t.Context(), "x", "n")
