@@ -224,6 +224,38 @@ func TestBrokerNodeBehind(t *testing.T) {
 	})
 }
 
+// Fault 94: what is dropped while a hub reads the log for the first time is told
+// to those who come back from before.
+func TestBrokerDropsAtStart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, first := range []uint64{5, 11} { // a part, or all
+			b := new(brokertest.Memory)
+			for range 10 {
+				_, err := b.Append(t.Context(), ssehub.Event{Topics: []string{"t"}})
+				require.NoError(t, err)
+			}
+			hub := newHub(t, &ssehub.Options{Broker: &trimmedBroker{b, first}})
+			synctest.Wait()
+			for id, want := range map[uint64]string{1: sse.VerdictGap, first - 1: sse.VerdictResumed, 10: sse.VerdictResumed} {
+				rec, _ := stream(t, hub.Handler("t"), "/", ssehub.Position{Epoch: hub.Position().Epoch, Seq: id}.String())
+				synctest.Wait()
+				require.Equal(t, want, hello(t, rec.Messages()).Verdict, "first %d, id %d", first, id)
+			}
+		}
+	})
+}
+
+// trimmedBroker drops events between Bounds and Read.
+type trimmedBroker struct {
+	*brokertest.Memory
+	first uint64
+}
+
+func (b *trimmedBroker) Read(ctx context.Context, r ssehub.Range) iter.Seq2[ssehub.Event, error] {
+	b.Trim(b.first)
+	return b.Memory.Read(ctx, r)
+}
+
 // slowBroker yields an event per wait.
 type slowBroker struct {
 	*brokertest.Memory

@@ -152,8 +152,15 @@ func (f *follower) follow(ctx context.Context) error {
 		if err := f.read(ctx, Range{Until: bounds.Last}); err != nil {
 			return err
 		}
-		// The end of the log may be a hole.
-		h.skipTo(bounds.Last)
+		// What has not come by now was a hole, or is dropped since.
+		last := bounds.Last
+		if bounds, err = h.opts.Broker.Bounds(ctx); err == nil {
+			err = h.settle(bounds, min(bounds.First, last+1))
+		}
+		if err != nil {
+			return err
+		}
+		h.skipTo(last)
 		f.ready = true
 		close(h.ready)
 	}

@@ -260,7 +260,7 @@ type appending struct {
 }
 
 func milliseconds(ttl time.Duration) uint32 {
-	return uint32(min(ttl, maxTTL) / time.Millisecond)
+	return uint32(max(0, min(ttl, maxTTL)) / time.Millisecond)
 }
 
 // put puts e into all logs that it belongs to. It needs h.mu.
