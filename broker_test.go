@@ -332,6 +332,7 @@ func TestBrokerShutdown(t *testing.T) {
 		hub2 := newHub(t, &ssehub.Options{Broker: slow})
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
+		synctest.Wait()
 		publish(t, hub2, "t", "4")
 		start := time.Now()
 		require.ErrorIs(t, hub2.Shutdown(ctx), context.DeadlineExceeded)

@@ -69,7 +69,7 @@ func (h *Hub) runEvict() {
 // evictDone reports whether enough is free, and then has publishers go on: not
 // sooner, or each step would wake all of them. It needs h.mu.
 func (h *Hub) evictDone() bool {
-	if h.excess() > 0 && !h.draining {
+	if h.excess() > 0 && !h.isDraining() {
 		return false
 	}
 	h.evicting = false

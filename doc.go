@@ -74,7 +74,8 @@
 // TestEphemeralBeginsInStorm, TestEphemeralIsForgotten)
 //
 // A message with a PublishOptions.TTL is delivered for that long, and then no
-// more: it is out of date, and so no loss. Under Latest that ends its key.
+// more: it is out of date, and so no loss. Under Latest that ends its key, as soon
+// as the window holds nothing older of it.
 // (TestTTL, TestTTLUnderLatest)
 //
 // # Brokers

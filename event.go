@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -28,7 +29,7 @@ var ErrInvalidEvent = errors.New("ssehub: invalid event")
 
 // AppendBinary appends e without its Position as MarshalBinary does.
 func (e Event) AppendBinary(b []byte) ([]byte, error) {
-	var err error
+	err := e.check()
 	line := func(name, value string) {
 		if strings.Contains(value, "\n") {
 			err = fmt.Errorf("%w: line break in its %s", ErrInvalidEvent, name)
@@ -77,8 +78,8 @@ func (e Event) AppendBinary(b []byte) ([]byte, error) {
 //	{"bid":1.17}
 //
 // The other names are retry and ttl (milliseconds), idempotency-key, ephemeral
-// (true), and topic again for further ones. Errors: [ErrInvalidEvent], for a line
-// break in any of them.
+// (true), and topic again for further ones. Errors: [ErrInvalidEvent], for what
+// UnmarshalBinary could not read.
 func (e Event) MarshalBinary() ([]byte, error) {
 	return e.AppendBinary(nil)
 }
@@ -104,11 +105,27 @@ func (e *Event) UnmarshalBinary(b []byte) error {
 			return fmt.Errorf("%w: %w", ErrInvalidEvent, err)
 		}
 	}
-	if len(read.Topics) == 0 {
+	read.Message.Data = b
+	if err := read.check(); err != nil {
+		return err
+	}
+	*e = read
+	return nil
+}
+
+// check refuses what no form of an event may hold.
+func (e *Event) check() error {
+	if len(e.Topics) == 0 {
 		return fmt.Errorf("%w: no topic", ErrInvalidEvent)
 	}
-	read.Message.Data = b
-	*e = read
+	for _, topic := range e.Topics {
+		if err := checkTopic(topic); err != nil {
+			return fmt.Errorf("%w: %w", ErrInvalidEvent, err)
+		}
+	}
+	if e.Message.Retry < 0 || e.TTL < 0 {
+		return fmt.Errorf("%w: retry %v, ttl %v", ErrInvalidEvent, e.Message.Retry, e.TTL)
+	}
 	return nil
 }
 
@@ -116,7 +133,6 @@ func (e *Event) UnmarshalBinary(b []byte) error {
 func (e *Event) set(name, value string) (err error) {
 	switch name {
 	case "topic":
-		err = checkTopic(value)
 		e.Topics = append(e.Topics, value)
 	case "time":
 		var ms int64
@@ -139,6 +155,9 @@ func (e *Event) set(name, value string) (err error) {
 }
 
 func parseMilliseconds(s string) (time.Duration, error) {
-	ms, err := strconv.ParseUint(s, 10, 32)
+	ms, err := strconv.ParseInt(s, 10, 64)
+	if err == nil && (ms < 0 || ms > int64(math.MaxInt64/time.Millisecond)) {
+		err = strconv.ErrRange
+	}
 	return time.Duration(ms) * time.Millisecond, err
 }

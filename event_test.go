@@ -46,7 +46,15 @@ func TestEventBinary(t *testing.T) {
 	require.NoError(t, got.UnmarshalBinary([]byte("topic: t\nnew: thing\n\nx")))
 	require.Equal(t, "x", string(got.Message.Data))
 	require.Zero(t, got.Time)
-	for _, e := range []ssehub.Event{{Key: "a\nb"}, {Message: sse.Message{Type: "\n"}}, {Topics: []string{"t\n"}}} {
+	for _, e := range []ssehub.Event{
+		{Topics: []string{"t"}, Key: "a\nb"},
+		{Topics: []string{"t"}, Message: sse.Message{Type: "\n"}},
+		{Topics: []string{"t\n"}},
+		{},
+		{Topics: []string{"t", "*"}},
+		{Topics: []string{"t"}, TTL: -1},
+		{Topics: []string{"t"}, Message: sse.Message{Retry: -time.Second}},
+	} {
 		_, err := e.MarshalBinary()
 		require.ErrorIs(t, err, ssehub.ErrInvalidEvent)
 	}
@@ -54,7 +62,7 @@ func TestEventBinary(t *testing.T) {
 	for _, text := range []string{
 		"", "\n", "x", "\n\nx", "topic: t", "topic: t\n", "topic:t\n\n", "topic\n\n", "topic: \n\n", "topic: a b\n\n",
 		"topic: *\n\n", "topic: t\r\n\r\n", "time: 1\n\n", "topic: t\ntime: x\n\n", "topic: t\nttl: -1\n\n",
-		"topic: t\nretry: 99999999999\n\n", "topic: t\nephemeral: maybe\n\n", "type: \x00\n\n",
+		"topic: t\nretry: 9999999999999999\n\n", "topic: t\nretry: -5\n\n", "topic: t\nephemeral: maybe\n\n", "type: \x00\n\n",
 	} {
 		require.ErrorIs(t, got.UnmarshalBinary([]byte(text)), ssehub.ErrInvalidEvent, "%q", text)
 		require.Equal(t, before, got)

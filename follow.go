@@ -1,10 +1,10 @@
 package ssehub
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"math/rand/v2"
 	"time"
 
@@ -21,7 +21,10 @@ import (
 // browser give up.
 const readyTimeout = 5 * time.Second
 
-const maxFollowWait = 5 * time.Second // before the broker is tried again
+const (
+	maxFollowWait = 5 * time.Second // before the broker is tried again
+	watchPeriod   = 5 * time.Second // between two looks at its bounds while nothing comes
+)
 
 // appendToBroker is append there. An event that it has may not be in this hub's
 // logs yet.
@@ -38,6 +41,8 @@ func (h *Hub) appendToBroker(ctx context.Context, topic string, m sse.Message, o
 	if draining {
 		return Position{}, ErrClosed
 	}
+	ctx, cancel := h.within(ctx)
+	defer cancel()
 	pos, err := h.opts.Broker.Append(ctx, Event{
 		Time:           time.Now(),
 		Topics:         topics,
@@ -47,13 +52,28 @@ func (h *Hub) appendToBroker(ctx context.Context, topic string, m sse.Message, o
 		TTL:            opts.TTL,
 		Ephemeral:      opts.Ephemeral,
 	})
+	if err != nil && h.ctx.Err() != nil {
+		return Position{}, ErrClosed
+	}
 	if err != nil {
 		return Position{}, fmt.Errorf("ssehub: append to broker: %w", err)
 	}
 	h.mu.Lock()
-	h.acked = max(h.acked, pos.Seq)
-	h.mu.Unlock()
+	defer h.mu.Unlock()
+	switch {
+	case pos.Epoch == h.acked.Epoch:
+		h.acked.Seq = max(h.acked.Seq, pos.Seq)
+	case pos.Epoch == h.epoch || h.acked.Epoch != h.epoch: // else it comes late
+		h.acked = pos
+	}
 	return pos, nil
+}
+
+// within returns a context that also ends with the hub.
+func (h *Hub) within(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	stop := context.AfterFunc(h.ctx, cancel)
+	return ctx, func() { stop(); cancel() }
 }
 
 // await waits until there is a log to read.
@@ -87,17 +107,19 @@ func (h *Hub) awaitBriefly(ctx context.Context) bool {
 
 // reaches reports whether the broker's log has an event at pos, which is ahead of
 // the hub's head: a client may have it from another node.
-func (h *Hub) reaches(pos Position) bool {
+func (h *Hub) reaches(ctx context.Context, pos Position) bool {
 	if h.opts.Broker == nil {
 		return false
 	}
 	h.mu.Lock()
-	acked := pos.Epoch == h.epoch && pos.Seq <= h.acked
+	acked := pos.Epoch == h.acked.Epoch && pos.Seq <= h.acked.Seq
 	h.mu.Unlock()
 	if acked {
 		return true
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), readyTimeout)
+	ctx, cancel := h.within(ctx)
+	defer cancel()
+	ctx, cancel = context.WithTimeout(ctx, readyTimeout)
 	defer cancel()
 	bounds, err := h.opts.Broker.Bounds(ctx)
 	return err == nil && bounds.Epoch == pos.Epoch && bounds.Last >= pos.Seq
@@ -108,11 +130,6 @@ type follower struct {
 	hub   *Hub
 	ready bool
 	frame []byte
-	at    time.Duration // of the last event
-}
-
-func newFollower(h *Hub) *follower {
-	return &follower{hub: h, at: math.MinInt64} // events may be older than the hub
 }
 
 // run follows the broker's log until ctx ends.
@@ -164,10 +181,47 @@ func (f *follower) follow(ctx context.Context) error {
 		f.ready = true
 		close(h.ready)
 	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	watching := make(chan struct{})
+	go func() {
+		defer close(watching)
+		f.watch(ctx, cancel)
+	}()
+	defer func() { <-watching }()
+	defer cancel(nil) // first
 	if err := f.read(ctx, Range{Follow: true}); err != nil {
-		return err
+		return cmp.Or(context.Cause(ctx), err)
 	}
 	return errors.New("ssehub: broker has ended a read with Follow")
+}
+
+// watch ends a read in which nothing comes although it should: what was dropped
+// at the end of the log shows in its bounds alone, and an engine whose log was
+// deleted may say nothing at all.
+func (f *follower) watch(ctx context.Context, cancel context.CancelCauseFunc) {
+	h := f.hub
+	tick := time.NewTicker(watchPeriod)
+	defer tick.Stop()
+	for head := h.head.Load(); ; head = h.head.Load() {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+		if h.head.Load() != head {
+			continue
+		}
+		epoch := h.Position().Epoch
+		bounds, err := h.opts.Broker.Bounds(ctx)
+		switch {
+		case err != nil || h.head.Load() != head: // a failed engine ends the read by itself
+		case bounds.Epoch != epoch:
+			cancel(errBegunAnew)
+		case bounds.First > head+1:
+			cancel(errors.New("ssehub: broker has dropped what comes next"))
+		}
+	}
 }
 
 // read takes what is behind the hub's head.
@@ -175,10 +229,15 @@ func (f *follower) read(ctx context.Context, r Range) error {
 	h := f.hub
 	r.After = Position{Epoch: h.epoch, Seq: h.head.Load()} // nobody else writes them
 	for e, err := range h.opts.Broker.Read(ctx, r) {
+		if err == nil || errors.Is(err, ErrInvalidEvent) && e.Position != (Position{}) {
+			if err := f.check(ctx, e.Position); err != nil {
+				return err
+			}
+		}
 		if err == nil {
 			err = f.take(ctx, &e)
 		}
-		if errors.Is(err, ErrInvalidEvent) && e.Position.Epoch == h.epoch && e.Position.Seq > h.head.Load() {
+		if errors.Is(err, ErrInvalidEvent) && e.Position != (Position{}) {
 			h.opts.Logger.Error("ssehub: broker has an event that cannot be read", "position", e.Position, "error", err)
 			h.skipTo(e.Position.Seq)
 			err = nil
@@ -192,34 +251,39 @@ func (f *follower) read(ctx context.Context, r Range) error {
 
 var errBegunAnew = errors.New("ssehub: broker's log has begun anew")
 
+// check sees whether pos is next. If it is not, what is missing was a hole, or is
+// lost.
+func (f *follower) check(ctx context.Context, pos Position) error {
+	h := f.hub
+	switch head := h.head.Load(); {
+	case pos.Epoch != h.epoch:
+		return errBegunAnew
+	case pos.Seq <= head:
+		return fmt.Errorf("ssehub: broker breaks the order: %v behind %d", pos, head)
+	case pos.Seq > head+1:
+		bounds, err := h.opts.Broker.Bounds(ctx)
+		if err == nil {
+			err = h.settle(bounds, min(bounds.First, pos.Seq))
+		}
+		if err == nil && pos.Epoch != h.epoch {
+			err = errBegunAnew
+		}
+		return err
+	}
+	return nil
+}
+
 // take puts an event into the logs.
 func (f *follower) take(ctx context.Context, e *Event) (err error) {
 	h := f.hub
-	switch head := h.head.Load(); {
-	case e.Position.Epoch != h.epoch:
-		return errBegunAnew
-	case e.Position.Seq <= head:
-		return fmt.Errorf("ssehub: broker breaks the order: %v behind %d", e.Position, head)
-	case e.Position.Seq > head+1: // a hole, or it was dropped
-		bounds, err := h.opts.Broker.Bounds(ctx)
-		if err == nil {
-			err = h.settle(bounds, min(bounds.First, e.Position.Seq))
-		}
-		if err != nil {
-			return err
-		}
-		if e.Position.Epoch != h.epoch {
-			return errBegunAnew
-		}
-	}
 	if f.frame, err = appendFrame(f.frame[:0], &e.Message); err != nil {
 		return fmt.Errorf("%w: %w", ErrInvalidEvent, err)
 	}
-	if len(e.Topics) == 0 {
-		return fmt.Errorf("%w: no topic", ErrInvalidEvent)
+	if err := e.check(); err != nil {
+		return err
 	}
 	a := &appending{
-		seq: e.Position.Seq, at: f.since(e.Time), frame: f.frame,
+		seq: e.Position.Seq, at: h.since(e.Time), frame: f.frame,
 		key: e.Key, ttl: milliseconds(e.TTL), ephemeral: e.Ephemeral,
 	}
 	for {
@@ -245,15 +309,14 @@ func (f *follower) take(ctx context.Context, e *Event) (err error) {
 	return nil
 }
 
-// since returns when an event was published, on the hub's clock. Other nodes'
-// clocks may differ, but what a log holds is in order.
-func (f *follower) since(published time.Time) time.Duration {
-	now := f.hub.now()
+// since returns when an event was published, on the hub's clock: now if its own
+// time is not known, or to come.
+func (h *Hub) since(published time.Time) time.Duration {
+	now := h.now()
 	if age := time.Since(published); age > 0 && !published.IsZero() {
 		now -= min(age, 1<<61) // a century away from an overflow
 	}
-	f.at = max(f.at, now)
-	return f.at
+	return now
 }
 
 // putFollowed is put. Like append it does nothing if it returns a channel to wait
@@ -289,7 +352,7 @@ func (h *Hub) skipTo(seq uint64) {
 // endNewsIfDue lets readers end, after Shutdown has begun, when all is there that
 // this hub has published. It needs h.mu.
 func (h *Hub) endNewsIfDue() {
-	if h.draining && h.head.Load() >= h.acked {
+	if h.draining && (h.acked.Epoch != h.epoch || h.head.Load() >= h.acked.Seq) {
 		h.endNews()
 	}
 }
@@ -300,6 +363,12 @@ func (h *Hub) settle(bounds Bounds, first uint64) error {
 	if !validEpoch(bounds.Epoch) || bounds.First > bounds.Last+1 || bounds.Last > maxSeq {
 		return fmt.Errorf("ssehub: broker has invalid bounds %+v", bounds)
 	}
+	var lost uint64
+	defer func() { // behind the lock
+		if lost > 0 {
+			h.opts.Logger.Warn("ssehub: broker has dropped events before this hub had them", "up to", lost)
+		}
+	}()
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	head := h.head.Load()
@@ -308,14 +377,14 @@ func (h *Hub) settle(bounds Bounds, first uint64) error {
 	case h.epoch == "":
 		h.begin(bounds.Epoch, before)
 	case bounds.Epoch != h.epoch:
-		h.opts.Logger.Warn("ssehub: broker's log has begun anew", "epoch", bounds.Epoch, "before", h.epoch)
 		h.beginAnew(bounds.Epoch, before)
 	case bounds.Last < head:
 		return fmt.Errorf("ssehub: broker's log ends at %d, and had %d", bounds.Last, head)
 	case before > head:
-		h.opts.Logger.Warn("ssehub: broker has dropped events before this hub had them", "from", head, "to", before)
 		h.lose(before)
+		lost = before
 	}
+	h.endNewsIfDue()
 	return nil
 }
 
@@ -334,7 +403,7 @@ func (h *Hub) beginAnew(epoch string, before uint64) {
 	h.bytes = 0
 	h.topics, h.all, h.peak = make(map[string]*topic), nil, 0
 	h.patterns = trie{version: h.patterns.version + 1}
-	h.latest, h.blocking, h.acked = 0, 0, 0
+	h.latest, h.blocking = 0, 0
 	h.begin(epoch, before)
 	h.life.Add(1) // before waking, see reader.park
 	for _, t := range orphans {

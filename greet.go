@@ -1,6 +1,7 @@
 package ssehub
 
 import (
+	"context"
 	"encoding/json"
 
 	"github.com/google/uuid"
@@ -10,7 +11,7 @@ import (
 
 // goOn sets the cursor, and in control what the reader must be told first. All
 // events up to head can be seen.
-func (r *reader) goOn(lastEventID string, head uint64, greet bool) {
+func (r *reader) goOn(ctx context.Context, lastEventID string, head uint64, greet bool) {
 	if lastEventID == "" {
 		r.cursor = head
 		id := r.position(head)
@@ -27,7 +28,7 @@ func (r *reader) goOn(lastEventID string, head uint64, greet bool) {
 		verdict = sse.VerdictInvalid
 	case pos.Epoch != r.epoch:
 		verdict = sse.VerdictEpoch
-	case pos.Seq > head && !r.hub.reaches(pos):
+	case pos.Seq > head && !r.hub.reaches(ctx, pos):
 		verdict = sse.VerdictAhead
 	default:
 		r.cursor = pos.Seq

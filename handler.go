@@ -72,7 +72,7 @@ func (h *Hub) handleStream(w http.ResponseWriter, r *http.Request, topics []stri
 	}
 	// The place in the log comes before the head: a client that has the head and
 	// publishes must not miss its own event.
-	reader, err := h.join(sse.LastEventID(r), topics, joining{greet: true, allow: askOnce(grant.AllowTopic)})
+	reader, err := h.join(sse.LastEventID(r), topics, joining{ctx: r.Context(), greet: true, allow: askOnce(grant.AllowTopic)})
 	if err != nil { // ErrClosed
 		h.refuseStream(w, r)
 		return

@@ -28,7 +28,7 @@ func (h *Hub) History(ctx context.Context, topic string, after Position, limit i
 	if err := h.await(ctx); err != nil {
 		return nil, Position{}, err
 	}
-	r, err := h.join(after.String(), []string{topic}, joining{plain: true})
+	r, err := h.join(after.String(), []string{topic}, joining{ctx: ctx, plain: true})
 	if err != nil {
 		return nil, Position{}, err
 	}
@@ -36,7 +36,7 @@ func (h *Hub) History(ctx context.Context, topic string, after Position, limit i
 	if after == (Position{}) {
 		r.state = nil // it is a part of the history
 		s := &r.seats[0]
-		r.cursor = s.topic.beforeNewest(limit, r.cursor)
+		r.cursor = s.topic.beforeNewest(limit, r.cursor, h.now())
 		s.told = math.MaxUint64 // who has nothing has lost nothing
 	}
 	return r.page(limit)

@@ -25,7 +25,7 @@ type Hub struct {
 	mu        sync.Mutex // guards numbering with appending, and what follows
 	epoch     string
 	idPrefix  string            // "id: epoch-"
-	acked     uint64            // the newest that a Broker has taken from this hub
+	acked     Position          // the newest that a Broker has taken from this hub
 	topics    map[string]*topic // patterns among them
 	all       []*topic          // the same, for the sweep to walk in steps
 	peak      int               // of them, since the map was made
@@ -85,7 +85,7 @@ func New(opts *Options) *Hub {
 		h.begin(newEpoch(), 0)
 		close(h.ready)
 	} else {
-		h.tasks.Go(func() { newFollower(h).run(following) })
+		h.tasks.Go(func() { (&follower{hub: h}).run(following) })
 	}
 	return h
 }

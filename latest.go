@@ -130,6 +130,11 @@ func (l *latest) lose(seq uint64) {
 	l.front.Store(&f)
 }
 
+// hasLost reports whether a value was dropped without a newer one, by the bounds.
+func (l *latest) hasLost() bool {
+	return l.front.Load().lost > l.begin
+}
+
 // add copies an event that is newer than all in f.
 func (f *front) add(p place) {
 	entries := p.segment.final()

@@ -54,7 +54,7 @@ func (r *reader) merge(views []view) []byte {
 		if e.seq > horizon {
 			break
 		}
-		if e.seq > written && !e.expired(now) {
+		if e.seq > written && !(v.expires && e.expired(now)) {
 			if frame := r.allowed(v, e.seq, v.buf[v.start:e.end]); frame != nil {
 				line := v.line
 				if !r.named {

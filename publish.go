@@ -43,8 +43,9 @@ type PublishOptions struct {
 	// IdempotencyKey.
 	Ephemeral bool
 	// TTL is how long the message is of use: who comes to it later does not get
-	// it, and has lost nothing. It counts in milliseconds, at most 49 days; zero
-	// means for as long as it is kept.
+	// it, and has lost nothing. Under Latest it ends its key, once all of that has
+	// left the window. It counts in milliseconds, at most 49 days; zero means for
+	// as long as it is kept.
 	TTL time.Duration
 	// Topics are further topics of the message. It has one position in all of
 	// them, and a subscriber of several gets it once. Of these only the first,
@@ -270,6 +271,9 @@ func (h *Hub) put(e *appending, t *topic, others []string) {
 	} else {
 		t.idle = e.at
 		h.appendTo(t, e, nil)
+		if t.latest != nil {
+			e.ttl = 0 // it takes the place of older ones in the patterns' logs, too
+		}
 		for _, p := range h.patternsOf(t) {
 			h.appendTo(p, e, t.line)
 		}
@@ -309,6 +313,11 @@ func (h *Hub) appendToSeveral(e *appending, first *topic, others []string) {
 		h.appendTo(t, e, nil)
 		for _, p := range h.patternsOf(t) {
 			lines[p] = append(lines[p], t.line...)
+		}
+	}
+	for t := range seen {
+		if t.latest != nil {
+			e.ttl = 0 // as in put
 		}
 	}
 	for p, lines := range lines {

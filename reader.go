@@ -1,6 +1,7 @@
 package ssehub
 
 import (
+	"context"
 	"errors"
 	"math"
 	"slices"
@@ -21,6 +22,7 @@ type reader struct {
 	hub     *Hub
 	allow   func(topic string) bool // of the topics that patterns meet; nil: all
 	plain   bool                    // gets no snapshots
+	greet   bool                    // has a hello to come
 	named   bool                    // each event needs its topic's line
 	blocks  bool                    // sits at a topic under Block
 	bare    bool                    // leave out the ids
@@ -30,11 +32,9 @@ type reader struct {
 	wake    chan struct{}           // holds one token
 	conn    *sse.Conn               // nil in process; set by begin
 	left    bool                    // leave was called
-	taken   taken                   // by take, for written
 	id      string                  // of the connection, in the hello
 	verdict string                  // of that
 	info    *SubscriberInfo         // for Trace; nil without
-	gaps    []sse.Gap               // to be told to Trace once they are written
 }
 
 // standing is where a reader is in one life of the hub's log.
@@ -54,6 +54,8 @@ type standing struct {
 	covered uint64    // no snapshot that it got has an event above it
 	state   *reader   // of the newest values, before anything else but those
 	stateTo uint64    // as of
+	taken   taken     // by take, for written
+	gaps    []sse.Gap // to be told to Trace once they are written
 }
 
 // seat is a reader's place at one topic.
@@ -70,6 +72,7 @@ type seat struct {
 
 // joining is what kind of reader joins.
 type joining struct {
+	ctx   context.Context         // while it does
 	greet bool                    // with a hello
 	plain bool                    // without snapshots
 	allow func(topic string) bool // nil: all
@@ -80,7 +83,7 @@ type joining struct {
 // leave. Between the two it may begin, and then must end: from begin on it is
 // one of the tasks that Shutdown and Close wait for.
 func (h *Hub) join(lastEventID string, topics []string, as joining) (*reader, error) {
-	r := &reader{hub: h, wake: make(chan struct{}, 1), allow: as.allow, plain: as.plain}
+	r := &reader{hub: h, wake: make(chan struct{}, 1), allow: as.allow, plain: as.plain, greet: as.greet}
 	head, err := r.sit(topics)
 	if err != nil {
 		return nil, err
@@ -92,7 +95,7 @@ func (h *Hub) join(lastEventID string, topics []string, as joining) (*reader, er
 			r.leave()
 		}
 	}()
-	r.goOn(lastEventID, head, as.greet)
+	r.goOn(as.ctx, lastEventID, head, as.greet)
 	r.describe(topics, lastEventID, head)
 	r.moved()
 	joined = true
@@ -143,7 +146,7 @@ func (r *reader) joinAgain() error {
 	r.leave()
 	head, err := r.sit(topics)
 	if err == nil {
-		r.goOn(from.String(), head, false)
+		r.goOn(r.hub.ctx, from.String(), head, r.greet)
 	}
 	return err
 }
@@ -214,7 +217,7 @@ func (r *reader) next() ([]byte, error) {
 	}
 	r.moved()
 	if frames := r.control; len(frames) > 0 {
-		r.control = nil
+		r.control, r.greet = nil, false
 		return frames, nil
 	}
 	if frames := r.ahead; len(frames) > 0 {

@@ -145,7 +145,7 @@ func (h *Hub) fly(s *seat, r *reader) *flight {
 		h.tasks.Go(func() {
 			defer h.land(t, f) // even if the call ends its goroutine
 			f.run(h.ctx, snapshot, t.name, epoch)
-			if at := (Position{Epoch: epoch, Seq: f.upTo}); f.err == nil && at.Seq > h.head.Load() && !h.reaches(at) {
+			if at := (Position{Epoch: epoch, Seq: f.upTo}); f.err == nil && at.Seq > h.head.Load() && !h.reaches(h.ctx, at) {
 				f.err = fmt.Errorf("no event is at its position %v", at)
 			}
 		})

@@ -26,7 +26,7 @@ func (h *Hub) Serve(ctx context.Context, conn *sse.Conn, topics ...string) error
 	if err := h.await(ctx); err != nil {
 		return err
 	}
-	r, err := h.join(conn.LastEventID(), names, joining{greet: true})
+	r, err := h.join(conn.LastEventID(), names, joining{ctx: ctx, greet: true})
 	if err != nil {
 		return err
 	}

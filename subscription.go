@@ -41,7 +41,7 @@ func (h *Hub) Resume(ctx context.Context, lastEventID string, topics ...string) 
 	if err := h.await(ctx); err != nil {
 		return nil, err
 	}
-	r, err := h.join(lastEventID, names, joining{})
+	r, err := h.join(lastEventID, names, joining{ctx: ctx})
 	if err != nil {
 		return nil, err
 	}

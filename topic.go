@@ -203,7 +203,7 @@ func (t *topic) after(cursor, until uint64) (v view, dropped uint64) {
 		front := t.latest.front.Load() // behind dropped: it reaches at least up to there
 		if cursor < front.upTo {
 			if v := t.find(front.segments, cursor, until); v.buf != nil {
-				v.more = true
+				v.more, v.expires = true, t.expires.Load()
 				return v, front.lost
 			}
 			cursor = front.upTo
@@ -237,13 +237,15 @@ func (t *topic) find(segments []*segment, cursor, until uint64) view {
 	return view{
 		buf: segments[n].buf, start: start(entries, i), entries: entries[i:end],
 		topic: t, line: t.line, pattern: t.pattern, more: n+1 < len(segments),
-		expires: t.expires.Load(), // behind the entries
+		// Behind the entries. Under Latest one that has expired still takes the place
+		// of older ones, until all of them have left the window.
+		expires: t.latest == nil && t.expires.Load(),
 	}
 }
 
 // beforeNewest returns the position behind which the newest n events up to head
-// lie, as far as they are kept. Any goroutine may call it.
-func (t *topic) beforeNewest(n int, head uint64) uint64 {
+// lie that can be delivered, as far as they are kept. Any goroutine may call it.
+func (t *topic) beforeNewest(n int, head uint64, now time.Duration) uint64 {
 	segments := *t.segments.Load()
 	dropped := t.dropped.Load()
 	compacted, upTo := 0, uint64(0)
@@ -261,7 +263,9 @@ func (t *topic) beforeNewest(n int, head uint64) uint64 {
 			if n == 0 {
 				return entries[j].seq
 			}
-			n--
+			if !entries[j].expired(now) {
+				n--
+			}
 		}
 	}
 	return dropped

@@ -33,7 +33,9 @@ func (l *Log) Append(ctx context.Context, e ssehub.Event) (ssehub.Position, erro
 	}
 	r := &request{value: value, done: make(chan result, 1)}
 	if e.IdempotencyKey != "" {
-		r.key = indexKey(&e)
+		if r.key = indexKey(&e); len(r.key) > bolt.MaxKeySize { // it would fail all that are written with it
+			return ssehub.Position{}, fmt.Errorf("bolt: idempotency key of %d bytes", len(e.IdempotencyKey))
+		}
 	}
 	seq, err := l.do(ctx, r)
 	if err != nil {
@@ -174,10 +176,10 @@ func (l *Log) trim(tx *bolt.Tx, s *state) error {
 	for s.first <= s.last {
 		_, oldest := tx.Bucket(events).Cursor().First()
 		var e ssehub.Event
-		_ = e.UnmarshalBinary(oldest) // what cannot be read has no time, and goes
+		_ = e.UnmarshalBinary(oldest) // what cannot be read goes without its time and key
 		tooMany := l.keep.Events > 0 && s.last-s.first >= uint64(l.keep.Events) ||
 			l.keep.Bytes > 0 && s.bytes > l.keep.Bytes && s.first < s.last
-		tooOld := l.keep.Age > 0 && now.Sub(e.Time) >= l.keep.Age
+		tooOld := l.keep.Age > 0 && !e.Time.IsZero() && now.Sub(e.Time) >= l.keep.Age
 		if !tooMany && !tooOld {
 			return nil
 		}
@@ -193,7 +195,7 @@ func (s *state) dropBefore(tx *bolt.Tx, first uint64) error {
 	for s.first < first && s.first <= s.last {
 		_, oldest := tx.Bucket(events).Cursor().First()
 		var e ssehub.Event
-		_ = e.UnmarshalBinary(oldest) // else it has no key that could be found
+		_ = e.UnmarshalBinary(oldest) // as in trim
 		if err := s.drop(tx, &e, len(oldest)); err != nil {
 			return err
 		}

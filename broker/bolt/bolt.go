@@ -18,6 +18,7 @@
 package bolt
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -104,7 +105,14 @@ func Open(path string, opts *Options) (*Log, error) {
 	if l.db, err = open(path); err != nil {
 		return nil, fmt.Errorf("bolt: open log: %w", err)
 	}
-	if err := l.load(); err != nil {
+	err = l.db.View(func(tx *bolt.Tx) error {
+		if !isLog(tx) {
+			return errNoLog
+		}
+		l.epoch = string(tx.Bucket(meta).Get(epoch))
+		return nil
+	})
+	if err = cmp.Or(err, l.load()); err != nil {
 		l.db.Close()
 		return nil, fmt.Errorf("bolt: open log %s: %w", path, err)
 	}
@@ -112,20 +120,32 @@ func Open(path string, opts *Options) (*Log, error) {
 	return l, nil
 }
 
-// open makes a new file under another name first: a crash leaves all of it or
-// nothing.
 func open(path string) (*bolt.DB, error) {
-	opts := &bolt.Options{Timeout: lockTimeout, NoFreelistSync: true, FreelistType: bolt.FreelistMapType}
-	if _, err := os.Stat(path); err == nil || !errors.Is(err, os.ErrNotExist) {
-		return bolt.Open(path, 0o600, opts)
+	if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
+		if err := create(path); err != nil {
+			return nil, err
+		}
 	}
-	unfinished := path + ".new"
-	if err := os.Remove(unfinished); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return nil, err
-	}
-	db, err := bolt.Open(unfinished, 0o600, opts)
+	return bolt.Open(path, 0o600, boltOptions)
+}
+
+var boltOptions = &bolt.Options{Timeout: lockTimeout, NoFreelistSync: true, FreelistType: bolt.FreelistMapType}
+
+// create makes the file under another name first, so that a crash leaves all of it
+// or nothing, and links it: if another process was faster, its file stays.
+func create(path string) error {
+	file, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".new-*")
 	if err != nil {
-		return nil, err
+		return err
+	}
+	unfinished := file.Name()
+	defer os.Remove(unfinished)
+	if err := file.Close(); err != nil {
+		return err
+	}
+	db, err := bolt.Open(unfinished, 0o600, boltOptions)
+	if err != nil {
+		return err
 	}
 	err = db.Update(func(tx *bolt.Tx) error {
 		for _, name := range [][]byte{events, keys, meta} {
@@ -136,15 +156,12 @@ func open(path string) (*bolt.DB, error) {
 		return putEpoch(tx)
 	})
 	if err = errors.Join(err, db.Close()); err != nil {
-		return nil, err
+		return err
 	}
-	if err := os.Rename(unfinished, path); err != nil {
-		return nil, err
+	if err := os.Link(unfinished, path); err != nil && !errors.Is(err, os.ErrExist) {
+		return err
 	}
-	if err := syncDir(filepath.Dir(path)); err != nil {
-		return nil, err
-	}
-	return bolt.Open(path, 0o600, opts)
+	return syncDir(filepath.Dir(path))
 }
 
 // syncDir has the directory keep a file's new name.
@@ -171,16 +188,27 @@ func NewEpoch(path string) error {
 	if err != nil {
 		return fmt.Errorf("bolt: new epoch: %w", err)
 	}
-	return errors.Join(db.Update(putEpoch), db.Close())
+	err = db.Update(func(tx *bolt.Tx) error {
+		if !isLog(tx) {
+			return errNoLog
+		}
+		return putEpoch(tx)
+	})
+	if err = errors.Join(err, db.Close()); err != nil {
+		return fmt.Errorf("bolt: new epoch: %w", err)
+	}
+	return nil
 }
 
-// load sets what is known of the file from the file.
+var errNoLog = errors.New("the file holds something else")
+
+func isLog(tx *bolt.Tx) bool {
+	return tx.Bucket(meta) != nil && tx.Bucket(events) != nil && tx.Bucket(keys) != nil
+}
+
+// load sets what changes from what the file says.
 func (l *Log) load() error {
 	return l.db.View(func(tx *bolt.Tx) error {
-		if tx.Bucket(meta) == nil || tx.Bucket(events) == nil || tx.Bucket(keys) == nil {
-			return errors.New("not a log's file")
-		}
-		l.epoch = string(tx.Bucket(meta).Get(epoch))
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		l.at = getState(tx)

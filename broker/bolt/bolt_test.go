@@ -16,6 +16,7 @@ import (
 	"github.com/ssehub-go/ssehub/broker/brokertest"
 	"github.com/ssehub-go/ssehub/sse"
 	"github.com/stretchr/testify/require"
+	"go.etcd.io/bbolt"
 )
 
 // open opens a log that is closed with the test.
@@ -223,22 +224,28 @@ func TestOpenRefuses(t *testing.T) {
 		require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
 		_, err := bolt.Open(path, nil)
 		require.Error(t, err)
+		require.Error(t, bolt.NewEpoch(path))
 		got, err := os.ReadFile(path)
 		require.NoError(t, err)
 		require.Equal(t, text, string(got), "somebody's file was changed")
 	}
 	_, err = bolt.Open(filepath.Join(path, "nowhere"), nil)
 	require.Error(t, err)
+	other := newPath(t)
+	db, err := bbolt.Open(other, 0o600, nil)
+	require.NoError(t, err)
+	require.NoError(t, db.Close())
+	_, err = bolt.Open(other, nil)
+	require.ErrorContains(t, err, "something else")
+	require.ErrorContains(t, bolt.NewEpoch(other), "something else")
 }
 
 // A process that was killed while it made the file leaves nothing that hinders
 // the next one.
 func TestUnfinishedFile(t *testing.T) {
 	path := newPath(t)
-	require.NoError(t, os.WriteFile(path+".new", []byte("half a file"), 0o600))
+	require.NoError(t, os.WriteFile(path+".new-1", []byte("half a file"), 0o600))
 	add(t, open(t, path, nil), "x")
-	_, err := os.Stat(path + ".new")
-	require.ErrorIs(t, err, os.ErrNotExist)
 }
 
 // Close ends who follows and who publishes.
@@ -285,4 +292,66 @@ func TestNewEpoch(t *testing.T) {
 	require.Equal(t, before.Last, after.Last)
 	require.Equal(t, "1 2", texts(all(t, log)))
 	require.ErrorIs(t, bolt.NewEpoch(path+".x"), os.ErrNotExist)
+}
+
+// Many that open a file which is not there yet get one file: one of them has it,
+// the others have to wait.
+func TestOpenAtOnce(t *testing.T) {
+	for range 20 {
+		path := newPath(t)
+		var logs sync.Map
+		var wg sync.WaitGroup
+		for range 6 {
+			wg.Go(func() {
+				log, err := bolt.Open(path, nil)
+				if err != nil {
+					if !strings.Contains(err.Error(), "timeout") {
+						t.Error(err)
+					}
+					return
+				}
+				if _, err := log.Append(context.Background(), event("x")); err != nil {
+					t.Error(err)
+				}
+				logs.Store(log, true)
+				if err := log.Close(); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		n := 0
+		logs.Range(func(any, any) bool { n++; return true })
+		require.Len(t, all(t, open(t, path, nil)), n)
+		left, err := filepath.Glob(path + ".*")
+		require.NoError(t, err)
+		require.Empty(t, left)
+	}
+}
+
+// One bad event fails alone.
+func TestBadEvent(t *testing.T) {
+	log := open(t, newPath(t), nil)
+	var wg sync.WaitGroup
+	for i := range 200 {
+		wg.Go(func() {
+			e := event("x")
+			if bad := i%20 == 0; bad {
+				e.IdempotencyKey = strings.Repeat("k", 40_000)
+			}
+			if _, err := log.Append(context.Background(), e); (err != nil) != (i%20 == 0) {
+				t.Error(i, err)
+			}
+		})
+	}
+	wg.Wait()
+	require.Len(t, all(t, log), 190)
+	_, err := log.Append(t.Context(), ssehub.Event{})
+	require.ErrorIs(t, err, ssehub.ErrInvalidEvent)
+	timeless := event("y")
+	timeless.Time = time.Time{}
+	pos, err := log.Append(t.Context(), timeless)
+	require.NoError(t, err)
+	require.Equal(t, pos.Seq, boundsOf(t, log).Last)
+	require.Len(t, all(t, log), 191)
 }
