@@ -18,7 +18,6 @@
 package bolt
 
 import (
-	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -112,7 +111,10 @@ func Open(path string, opts *Options) (*Log, error) {
 		l.epoch = string(tx.Bucket(meta).Get(epoch))
 		return nil
 	})
-	if err = cmp.Or(err, l.load()); err != nil {
+	if err == nil {
+		err = l.load()
+	}
+	if err != nil {
 		l.db.Close()
 		return nil, fmt.Errorf("bolt: open log %s: %w", path, err)
 	}
