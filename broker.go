@@ -21,12 +21,12 @@ import (
 //     the memory that it is given. An entry that cannot be read as an event is
 //     yielded with its Position and an error that wraps ErrInvalidEvent, and the
 //     Read goes on.
-//  5. A Read without Follow ends without an error when it has yielded every event
-//     behind After, up to and including Until, which is no more than a Last that
-//     Bounds has returned. It ends also if there is none.
-//  6. A Read with Follow goes on with events as they come. It ends with an error,
-//     when the engine fails or its context has ended, and never otherwise; it
-//     does not try again by itself for longer than a moment.
+//  5. A Read ends with an error soon after its context has ended, and when the
+//     engine fails. Without Follow it ends without one when it has yielded every
+//     event behind After, up to and including Until, which is no more than a Last
+//     that Bounds has returned. It ends also if there is none.
+//  6. A Read with Follow goes on with events as they come, and ends only with an
+//     error. It does not try again by itself for longer than a moment.
 //  7. A broker may drop events from the beginning of its log. A Read that meets
 //     such a place goes on behind it. Bounds is honest about it: when a Read has
 //     passed over an event, First is above that event.
@@ -35,7 +35,8 @@ import (
 //     than the position of any Append that has returned.
 //  9. The Epoch changes whenever a Seq could be used again: the log was deleted,
 //     flushed, restored from an old copy, or has lost its end. Events carry it.
-//     A Read from a position of another Epoch ends with an error.
+//     A Read from a position of another Epoch ends with an error, as does one
+//     under way when the Epoch changes.
 //  10. An event with an IdempotencyKey is not appended if one with the same key
 //     and the same first topic is kept: Append returns that one's position. A
 //     broker may remember keys for a shorter time, which it documents.

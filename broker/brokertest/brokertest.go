@@ -74,6 +74,8 @@ func Run(t *testing.T, h Harness) {
 		t.Run(test.name, func(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), patience)
 			defer cancel()
+			hangs := time.AfterFunc(2*patience, func() { panic("brokertest: " + t.Name() + " hangs, as some method does not end with its context") })
+			defer hangs.Stop()
 			test.run(&suite{T: t, Harness: h, ctx: ctx})
 		})
 	}
@@ -110,6 +112,9 @@ func (s *suite) append(b ssehub.Broker, topic, text string) ssehub.Position {
 	s.Helper()
 	pos, err := b.Append(s.ctx, event(topic, text))
 	s.must(err)
+	if pos.Seq < 1 || pos.Seq >= 1<<53 {
+		s.Fatalf("position %v", pos)
+	}
 	return pos
 }
 
@@ -125,17 +130,65 @@ func event(topic, text string) ssehub.Event {
 	return ssehub.Event{Time: time.Now(), Topics: []string{topic}, Message: sse.Message{Data: []byte(text)}}
 }
 
-// read returns what a Read yields, at most n events if n is positive.
-func (s *suite) read(b ssehub.Broker, r ssehub.Range, n int) (events []ssehub.Event) {
+// appendBulk appends n events faster.
+func (s *suite) appendBulk(b ssehub.Broker, n int) {
 	s.Helper()
-	for e, err := range b.Read(s.ctx, r) {
-		s.must(err)
-		e.Message.Data = slices.Clone(e.Message.Data)
-		if events = append(events, e); len(events) == n {
-			break
-		}
+	const appenders = 30
+	failed := make(chan error, appenders)
+	for i := range appenders {
+		go func() {
+			var err error
+			for k := i; k < n && err == nil; k += appenders {
+				_, err = b.Append(s.ctx, event("t", strconv.Itoa(k)))
+			}
+			failed <- err
+		}()
 	}
-	return events
+	for range appenders {
+		s.must(s.receive(failed))
+	}
+}
+
+// receive waits no longer than the test may take.
+func (s *suite) receive(failed <-chan error) error {
+	select {
+	case err := <-failed:
+		return err
+	case <-s.ctx.Done():
+		return s.ctx.Err()
+	}
+}
+
+// read returns what a Read yields, at most n events if n is positive.
+func (s *suite) read(b ssehub.Broker, r ssehub.Range, n int) []ssehub.Event {
+	s.Helper()
+	return s.reading(b, r, n)()
+}
+
+// reading is read that goes on meanwhile; it waits when it is called.
+func (s *suite) reading(b ssehub.Broker, r ssehub.Range, n int) func() []ssehub.Event {
+	var events []ssehub.Event
+	ended := make(chan error, 1)
+	go func() {
+		for e, err := range b.Read(s.ctx, r) {
+			if err != nil {
+				ended <- err
+				return
+			}
+			e.Message.Data = slices.Clone(e.Message.Data)
+			if events = append(events, e); len(events) == n {
+				break
+			}
+		}
+		ended <- nil
+	}()
+	return func() []ssehub.Event {
+		s.Helper()
+		if err := s.receive(ended); err != nil {
+			s.Fatalf("read of %+v: %v", r, err)
+		}
+		return events
+	}
 }
 
 func positionsOf(events []ssehub.Event) (positions []ssehub.Position) {
@@ -194,8 +247,7 @@ func (s *suite) content() {
 		{Topics: []string{"a"}, Ephemeral: true, TTL: time.Millisecond, Message: sse.Message{Data: []byte("x")}},
 	}
 	// What is ephemeral may be gone for who does not follow.
-	got := make(chan []ssehub.Event)
-	go func() { got <- s.read(s.Peer(s, b), ssehub.Range{After: start, Follow: true}, len(events)) }()
+	got := s.reading(s.Peer(s, b), ssehub.Range{After: start, Follow: true}, len(events))
 	for i := range events {
 		e := &events[i]
 		e.Time = at.Add(time.Duration(i) * time.Millisecond)
@@ -208,7 +260,7 @@ func (s *suite) content() {
 		clear(given.Topics)
 		clear(given.Message.Data)
 	}
-	for i, e := range <-got {
+	for i, e := range got() {
 		if !e.Time.Equal(events[i].Time) {
 			s.Errorf("event %d: time %v, want %v", i, e.Time, events[i].Time)
 		}
@@ -255,6 +307,18 @@ func (s *suite) ranges() {
 		}
 		s.equal("a part with a hint", got, want)
 	}
+	// More than fits a page of any size, and a hint at an event's second topic.
+	s.appendBulk(b, 5000)
+	e := event("u", "")
+	e.Topics = append(e.Topics, "t.second")
+	_, err := b.Append(s.ctx, e)
+	s.must(err)
+	until := s.bounds(b).Last
+	s.equal("a long part", len(s.read(peer, ssehub.Range{After: positions[1099], Until: until}, 0)), 5001)
+	hinted := s.read(peer, ssehub.Range{After: positions[1099], Until: until, Topics: []string{"t.second"}}, 0)
+	if len(hinted) == 0 || len(hinted[len(hinted)-1].Topics) != 2 {
+		s.Error("a hint at an event's second topic leaves it out")
+	}
 	last := positions[1099]
 	r := ssehub.Range{After: last, Until: last.Seq, Topics: []string{"nowhere"}}
 	s.equal("nothing", len(s.read(peer, r, 0)), 0)
@@ -289,7 +353,7 @@ func (s *suite) follow() {
 		}()
 		for k := range positions {
 			if i == 0 || k > 2*i {
-				s.equal("event that was there", <-got[i], positions[k])
+				s.equal("event that was there", s.next(got[i]), positions[k])
 			}
 		}
 	}
@@ -298,11 +362,25 @@ func (s *suite) follow() {
 		if i == 99 {
 			text = "last"
 		}
-		pos := s.append(b, "t", text)
-		s.equal("last", s.bounds(b).Last, pos.Seq)
-		for _, got := range got {
-			s.equal("event that came", <-got, pos)
+		if i == 50 {
+			time.Sleep(time.Second) // and nothing ends
 		}
+		pos := s.append(b, "t", text)
+		s.equal("last", s.bounds(s.Peer(s, b)).Last, pos.Seq)
+		for _, got := range got {
+			s.equal("event that came", s.next(got), pos)
+		}
+	}
+}
+
+func (s *suite) next(positions <-chan ssehub.Position) ssehub.Position {
+	s.Helper()
+	select {
+	case pos := <-positions:
+		return pos
+	case <-s.ctx.Done():
+		s.Fatal(s.ctx.Err())
+		return ssehub.Position{}
 	}
 }
 
@@ -312,9 +390,9 @@ func (s *suite) oneOrder() {
 	const publishers, each = 8, 250
 	b := s.New(s)
 	start := s.start(b)
-	got := make(chan []ssehub.Event)
+	var got []func() []ssehub.Event
 	for range 4 {
-		go func() { got <- s.read(s.Peer(s, b), ssehub.Range{After: start, Follow: true}, publishers*each) }()
+		got = append(got, s.reading(s.Peer(s, b), ssehub.Range{After: start, Follow: true}, publishers*each))
 	}
 	var all sync.Map
 	for p := range publishers {
@@ -330,10 +408,10 @@ func (s *suite) oneOrder() {
 			}
 		}()
 	}
-	for range 4 {
+	for _, got := range got {
 		next := make(map[string]int)
 		last := start.Seq
-		for _, e := range <-got {
+		for _, e := range got() {
 			if e.Position.Seq <= last {
 				s.Fatalf("%v behind %d", e.Position, last)
 			}
@@ -401,6 +479,24 @@ func (s *suite) trim() {
 	if pos := s.append(b, "t", "x"); pos.Seq <= bounds.Last {
 		s.Errorf("%v is behind %d", pos, bounds.Last)
 	}
+	// All of it.
+	last = s.append(b, "t", "x")
+	for range 2 {
+		s.Harness.Trim(s, b, last.Seq+1)
+		bounds = s.bounds(b)
+		s.equal("bounds with nothing", bounds, ssehub.Bounds{Epoch: bounds.Epoch, First: last.Seq + 1, Last: last.Seq})
+		s.equal("events of nothing", len(s.read(b, ssehub.Range{After: start, Until: bounds.Last}, 0)), 0)
+		if s.Harness.Restart != nil && !s.Forgets {
+			b = s.Harness.Restart(s, b)
+			s.equal("bounds with nothing after a restart", s.bounds(b), bounds)
+		}
+		pos := s.append(b, "t", "x")
+		if pos.Seq <= last.Seq {
+			s.Errorf("%v is used again: %v", last, pos)
+		}
+		s.equal("the event behind nothing", positionsOf(s.read(b, ssehub.Range{After: start, Until: pos.Seq}, 0)), []ssehub.Position{pos})
+		last = pos
+	}
 }
 
 // Sentences 1, 8, 9: what was acknowledged is there after a restart, or the Epoch
@@ -455,7 +551,10 @@ func (s *suite) idempotencyKey() {
 		s.Error("another topic or key is taken for the same")
 	}
 	s.equal("the same with a further topic", with("k", "a", "c"), one)
-	s.equal("events", len(s.read(b, ssehub.Range{After: start, Until: s.bounds(b).Last}, 0)), 4)
+	if with("k", "c", "a") == one {
+		s.Error("another first topic is taken for the same")
+	}
+	s.equal("events", len(s.read(b, ssehub.Range{After: start, Until: s.bounds(b).Last}, 0)), 5)
 	without := s.append(b, "a", "x")
 	if s.append(b, "a", "x") == without {
 		s.Error("no key is taken for a key")
@@ -479,7 +578,26 @@ func (s *suite) contexts() {
 	if _, err := b.Bounds(dead); !errors.Is(err, context.Canceled) {
 		s.Errorf("Bounds: %v", err)
 	}
+	for _, follow := range []bool{false, true} {
+		var last error
+		for _, err := range b.Read(dead, ssehub.Range{After: start, Until: s.bounds(b).Last, Follow: follow}) {
+			last = err
+		}
+		if !errors.Is(last, context.Canceled) {
+			s.Errorf("Read, Follow %v: %v", follow, last)
+		}
+	}
 	before := runtime.NumGoroutine()
+	// Loops that are left, or come to their end, before the context does.
+	for i := range 50 {
+		for e, err := range b.Read(s.ctx, ssehub.Range{After: start, Until: s.bounds(b).Last, Follow: i%2 == 0}) {
+			s.must(err)
+			if i%2 == 0 && e.Position.Seq >= s.bounds(b).Last {
+				break
+			}
+		}
+	}
+	s.settles(before)
 	for i := range 50 {
 		ctx, cancel := context.WithCancel(s.ctx)
 		n := 0
@@ -500,7 +618,13 @@ func (s *suite) contexts() {
 			s.Fatalf("%d events, then %v", n, last)
 		}
 	}
-	for end := time.Now().Add(5 * time.Second); runtime.NumGoroutine() > before+2; time.Sleep(time.Millisecond) {
+	s.settles(before)
+}
+
+// settles requires that no more goroutines are left than a few.
+func (s *suite) settles(before int) {
+	s.Helper()
+	for end := time.Now().Add(5 * time.Second); runtime.NumGoroutine() > before+10; time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			s.Fatalf("%d goroutines, before %d", runtime.NumGoroutine(), before)
 		}
@@ -513,6 +637,7 @@ func (s *suite) slowReader() {
 	start := s.start(b)
 	s.appendMany(b, 300)
 	for range b.Read(s.ctx, ssehub.Range{After: start, Follow: true}) {
+		s.appendBulk(b, 5000)
 		positions := s.appendMany(b, 300)
 		got := s.read(s.Peer(s, b), ssehub.Range{After: positions[0], Follow: true}, 299)
 		s.equal("what another reader gets", positionsOf(got), positions[1:])

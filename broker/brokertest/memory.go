@@ -80,6 +80,10 @@ func (b *Memory) Read(ctx context.Context, r ssehub.Range) iter.Seq2[ssehub.Even
 				return
 			}
 			for _, e := range events {
+				if err := ctx.Err(); err != nil {
+					yield(ssehub.Event{}, err)
+					return
+				}
 				if !r.Follow && e.Position.Seq > r.Until {
 					return
 				}
