@@ -2,7 +2,11 @@ package ssehub
 
 import (
 	"context"
+	"fmt"
 	"iter"
+	"time"
+
+	"github.com/ssehub-go/ssehub/sse"
 )
 
 // Broker is a log that outlives a Hub, or that several share: Options.Broker.
@@ -39,7 +43,7 @@ import (
 //     under way when the Epoch changes.
 //  10. An event with an IdempotencyKey is not appended if one with the same key
 //     and the same first topic is kept: Append returns that one's position. A
-//     broker may remember keys for a shorter time, which it documents.
+//     broker that remembers keys for another time documents that.
 //  11. All methods are safe for concurrent use. A Read holds no lock while it
 //     yields, leaves nothing running when it has ended, and a slow one hinders
 //     neither Append nor other Reads.
@@ -61,4 +65,108 @@ type Range struct {
 type Bounds struct {
 	Epoch       string
 	First, Last uint64 // First is Last+1 if nothing is kept
+}
+
+// readyTimeout is how long a request for a stream waits for the first reading
+// of the broker's log. Proxies wait longer, but answer with a status that makes a
+// browser give up.
+const readyTimeout = 5 * time.Second
+
+// appendToBroker is append there. An event that it has may not be in this hub's
+// logs yet.
+func (h *Hub) appendToBroker(ctx context.Context, topic string, m sse.Message, opts *PublishOptions) (Position, error) {
+	topics := append([]string{topic}, opts.Topics...)
+	for _, name := range topics {
+		if err := checkTopic(name); err != nil {
+			return Position{}, err
+		}
+	}
+	h.mu.Lock()
+	draining := h.draining
+	h.mu.Unlock()
+	if draining {
+		return Position{}, ErrClosed
+	}
+	ctx, cancel := h.within(ctx)
+	defer cancel()
+	pos, err := h.opts.Broker.Append(ctx, Event{
+		Time:           time.Now(),
+		Topics:         topics,
+		Message:        m,
+		Key:            opts.Key,
+		IdempotencyKey: opts.IdempotencyKey,
+		TTL:            opts.TTL,
+		Ephemeral:      opts.Ephemeral,
+	})
+	if err != nil && h.ctx.Err() != nil {
+		return Position{}, ErrClosed
+	}
+	if err != nil {
+		return Position{}, fmt.Errorf("ssehub: append to broker: %w", err)
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	switch {
+	case pos.Epoch == h.acked.Epoch:
+		h.acked.Seq = max(h.acked.Seq, pos.Seq)
+	case pos.Epoch == h.epoch || h.acked.Epoch != h.epoch: // else it comes late
+		h.acked = pos
+	}
+	return pos, nil
+}
+
+// within returns a context that also ends with the hub.
+func (h *Hub) within(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	stop := context.AfterFunc(h.ctx, cancel)
+	return ctx, func() { stop(); cancel() }
+}
+
+// await waits until there is a log to read.
+func (h *Hub) await(ctx context.Context) error {
+	select {
+	case <-h.ready:
+		return nil
+	default:
+	}
+	select {
+	case <-h.ready:
+		return nil
+	case <-h.drain:
+		return ErrClosed
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// awaitBriefly is await as long as a client waits for an answer.
+func (h *Hub) awaitBriefly(ctx context.Context) bool {
+	select {
+	case <-h.ready: // without a timer per stream
+		return true
+	default:
+	}
+	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
+	defer cancel()
+	return h.await(ctx) == nil
+}
+
+// reaches reports whether the broker's log has an event at pos, which is ahead of
+// the hub's head: a client may have it from another node.
+func (h *Hub) reaches(ctx context.Context, pos Position) bool {
+	if h.opts.Broker == nil {
+		return false
+	}
+	h.mu.Lock()
+	acked := pos.Epoch == h.acked.Epoch && pos.Seq <= h.acked.Seq
+	h.mu.Unlock()
+	if acked {
+		return true
+	}
+	ctx, cancel := h.within(ctx)
+	defer cancel()
+	ctx, cancel = context.WithTimeout(ctx, readyTimeout)
+	defer cancel()
+	bounds, err := h.opts.Broker.Bounds(ctx)
+	return err == nil && bounds.Epoch == pos.Epoch && bounds.Last >= pos.Seq
 }

@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"time"
-
-	"github.com/ssehub-go/ssehub/sse"
 )
 
 // With a Broker the log is there, and what the hub has in memory is the end of
@@ -16,114 +14,10 @@ import (
 // whichever hub it came from, into the logs of its topics. Readers notice no
 // difference.
 
-// readyTimeout is how long a request for a stream waits for the first reading
-// of the broker's log. Proxies wait longer, but answer with a status that makes a
-// browser give up.
-const readyTimeout = 5 * time.Second
-
 const (
 	maxFollowWait = 5 * time.Second // before the broker is tried again
 	watchPeriod   = 5 * time.Second // between two looks at its bounds while nothing comes
 )
-
-// appendToBroker is append there. An event that it has may not be in this hub's
-// logs yet.
-func (h *Hub) appendToBroker(ctx context.Context, topic string, m sse.Message, opts *PublishOptions) (Position, error) {
-	topics := append([]string{topic}, opts.Topics...)
-	for _, name := range topics {
-		if err := checkTopic(name); err != nil {
-			return Position{}, err
-		}
-	}
-	h.mu.Lock()
-	draining := h.draining
-	h.mu.Unlock()
-	if draining {
-		return Position{}, ErrClosed
-	}
-	ctx, cancel := h.within(ctx)
-	defer cancel()
-	pos, err := h.opts.Broker.Append(ctx, Event{
-		Time:           time.Now(),
-		Topics:         topics,
-		Message:        m,
-		Key:            opts.Key,
-		IdempotencyKey: opts.IdempotencyKey,
-		TTL:            opts.TTL,
-		Ephemeral:      opts.Ephemeral,
-	})
-	if err != nil && h.ctx.Err() != nil {
-		return Position{}, ErrClosed
-	}
-	if err != nil {
-		return Position{}, fmt.Errorf("ssehub: append to broker: %w", err)
-	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	switch {
-	case pos.Epoch == h.acked.Epoch:
-		h.acked.Seq = max(h.acked.Seq, pos.Seq)
-	case pos.Epoch == h.epoch || h.acked.Epoch != h.epoch: // else it comes late
-		h.acked = pos
-	}
-	return pos, nil
-}
-
-// within returns a context that also ends with the hub.
-func (h *Hub) within(ctx context.Context) (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithCancel(ctx)
-	stop := context.AfterFunc(h.ctx, cancel)
-	return ctx, func() { stop(); cancel() }
-}
-
-// await waits until there is a log to read.
-func (h *Hub) await(ctx context.Context) error {
-	select {
-	case <-h.ready:
-		return nil
-	default:
-	}
-	select {
-	case <-h.ready:
-		return nil
-	case <-h.drain:
-		return ErrClosed
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-}
-
-// awaitBriefly is await as long as a client waits for an answer.
-func (h *Hub) awaitBriefly(ctx context.Context) bool {
-	select {
-	case <-h.ready: // without a timer per stream
-		return true
-	default:
-	}
-	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
-	defer cancel()
-	return h.await(ctx) == nil
-}
-
-// reaches reports whether the broker's log has an event at pos, which is ahead of
-// the hub's head: a client may have it from another node.
-func (h *Hub) reaches(ctx context.Context, pos Position) bool {
-	if h.opts.Broker == nil {
-		return false
-	}
-	h.mu.Lock()
-	acked := pos.Epoch == h.acked.Epoch && pos.Seq <= h.acked.Seq
-	h.mu.Unlock()
-	if acked {
-		return true
-	}
-	ctx, cancel := h.within(ctx)
-	defer cancel()
-	ctx, cancel = context.WithTimeout(ctx, readyTimeout)
-	defer cancel()
-	bounds, err := h.opts.Broker.Bounds(ctx)
-	return err == nil && bounds.Epoch == pos.Epoch && bounds.Last >= pos.Seq
-}
 
 // follower is the one goroutine that appends to the logs of a hub with a Broker.
 type follower struct {
@@ -337,95 +231,4 @@ func (h *Hub) putFollowed(e *appending, topics []string) (room <-chan struct{}, 
 	h.put(e, t, topics[1:])
 	h.endNewsIfDue()
 	return nil, nil
-}
-
-// skipTo moves the head over numbers that have no events for readers.
-func (h *Hub) skipTo(seq uint64) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if !h.isDraining() {
-		h.head.Store(max(h.head.Load(), seq))
-		h.endNewsIfDue()
-	}
-}
-
-// endNewsIfDue lets readers end, after Shutdown has begun, when all is there that
-// this hub has published. It needs h.mu.
-func (h *Hub) endNewsIfDue() {
-	if h.draining && (h.acked.Epoch != h.epoch || h.head.Load() >= h.acked.Seq) {
-		h.endNews()
-	}
-}
-
-// settle compares what the broker keeps with what the hub has. What is not kept
-// before first is lost, if the hub does not have it.
-func (h *Hub) settle(bounds Bounds, first uint64) error {
-	if !validEpoch(bounds.Epoch) || bounds.First > bounds.Last+1 || bounds.Last > maxSeq {
-		return fmt.Errorf("ssehub: broker has invalid bounds %+v", bounds)
-	}
-	var lost uint64
-	defer func() { // behind the lock
-		if lost > 0 {
-			h.opts.Logger.Warn("ssehub: broker has dropped events before this hub had them", "up to", lost)
-		}
-	}()
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	head := h.head.Load()
-	switch before := max(1, first) - 1; {
-	case h.isDraining():
-	case h.epoch == "":
-		h.begin(bounds.Epoch, before)
-	case bounds.Epoch != h.epoch:
-		h.beginAnew(bounds.Epoch, before)
-	case bounds.Last < head:
-		return fmt.Errorf("ssehub: broker's log ends at %d, and had %d", bounds.Last, head)
-	case before > head:
-		h.lose(before)
-		lost = before
-	}
-	h.endNewsIfDue()
-	return nil
-}
-
-// begin sets the epoch. It needs h.mu.
-func (h *Hub) begin(epoch string, before uint64) {
-	h.epoch, h.idPrefix = epoch, "id: "+epoch+"-"
-	h.forgotten = before
-	h.head.Store(before)
-}
-
-// beginAnew leaves all logs to the readers that have them, who find out and join
-// again. It needs h.mu.
-func (h *Hub) beginAnew(epoch string, before uint64) {
-	orphans := h.all
-	var nowhere int64 // counts what they have from now on
-	h.bytes = 0
-	h.topics, h.all, h.peak = make(map[string]*topic), nil, 0
-	h.patterns = trie{version: h.patterns.version + 1}
-	h.latest, h.blocking = 0, 0
-	h.begin(epoch, before)
-	h.life.Add(1) // before waking, see reader.park
-	for _, t := range orphans {
-		t.total = &nowhere
-		if log := t.ephemeral.Load(); log != nil {
-			log.total = &nowhere
-		}
-		if t.armed.Swap(false) {
-			h.wake(t)
-		}
-	}
-}
-
-// lose gives up all that is in memory, so that every reader is told that
-// what came up to seq may be lost. It needs h.mu.
-func (h *Hub) lose(seq uint64) {
-	for _, t := range h.all {
-		t.lose(seq, h.now(), h.opts.History)
-		if t.armed.Swap(false) {
-			h.wake(t)
-		}
-	}
-	h.forgotten = seq
-	h.head.Store(seq)
 }

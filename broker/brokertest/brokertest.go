@@ -357,16 +357,17 @@ func (s *suite) follow() {
 			}
 		}
 	}
-	for i := range 100 {
+	peer := s.Peer(s, b)
+	for i := range 600 { // often, as a wake-up that is missed is so only now and then
 		text := "x"
-		if i == 99 {
+		if i == 599 {
 			text = "last"
 		}
 		if i == 50 {
 			time.Sleep(time.Second) // and nothing ends
 		}
 		pos := s.append(b, "t", text)
-		s.equal("last", s.bounds(s.Peer(s, b)).Last, pos.Seq)
+		s.equal("last", s.bounds(peer).Last, pos.Seq)
 		for _, got := range got {
 			s.equal("event that came", s.next(got), pos)
 		}
@@ -387,7 +388,7 @@ func (s *suite) next(positions <-chan ssehub.Position) ssehub.Position {
 // Sentence 3: all readers see one order, which is that of the positions, and
 // what a publisher appended first comes first.
 func (s *suite) oneOrder() {
-	const publishers, each = 8, 250
+	const publishers, each = 8, 1000
 	b := s.New(s)
 	start := s.start(b)
 	var got []func() []ssehub.Event

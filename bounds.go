@@ -1,0 +1,97 @@
+package ssehub
+
+import "fmt"
+
+// Where the hub's own log begins and ends, when that is not for Publish to say:
+// what a broker has dropped, what it never had, and a log that begins anew.
+
+// skipTo moves the head over numbers that have no events for readers.
+func (h *Hub) skipTo(seq uint64) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if !h.isDraining() {
+		h.head.Store(max(h.head.Load(), seq))
+		h.endNewsIfDue()
+	}
+}
+
+// endNewsIfDue lets readers end, after Shutdown has begun, when all is there that
+// this hub has published. It needs h.mu.
+func (h *Hub) endNewsIfDue() {
+	if h.draining && (h.acked.Epoch != h.epoch || h.head.Load() >= h.acked.Seq) {
+		h.endNews()
+	}
+}
+
+// settle compares what the broker keeps with what the hub has. What is not kept
+// before first is lost, if the hub does not have it.
+func (h *Hub) settle(bounds Bounds, first uint64) error {
+	if !validEpoch(bounds.Epoch) || bounds.First > bounds.Last+1 || bounds.Last > maxSeq {
+		return fmt.Errorf("ssehub: broker has invalid bounds %+v", bounds)
+	}
+	var lost uint64
+	defer func() { // behind the lock
+		if lost > 0 {
+			h.opts.Logger.Warn("ssehub: broker has dropped events before this hub had them", "up to", lost)
+		}
+	}()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	head := h.head.Load()
+	switch before := max(1, first) - 1; {
+	case h.isDraining():
+	case h.epoch == "":
+		h.begin(bounds.Epoch, before)
+	case bounds.Epoch != h.epoch:
+		h.beginAnew(bounds.Epoch, before)
+	case bounds.Last < head:
+		return fmt.Errorf("ssehub: broker's log ends at %d, and had %d", bounds.Last, head)
+	case before > head:
+		h.lose(before)
+		lost = before
+	}
+	h.endNewsIfDue()
+	return nil
+}
+
+// begin sets the epoch. It needs h.mu.
+func (h *Hub) begin(epoch string, before uint64) {
+	h.epoch, h.idPrefix = epoch, "id: "+epoch+"-"
+	h.forgotten = before
+	h.head.Store(before)
+}
+
+// beginAnew leaves all logs to the readers that have them, who find out and join
+// again. It needs h.mu.
+func (h *Hub) beginAnew(epoch string, before uint64) {
+	orphans := h.all
+	var nowhere int64 // counts what they have from now on
+	h.bytes = 0
+	h.topics, h.all, h.peak = make(map[string]*topic), nil, 0
+	h.patterns = trie{version: h.patterns.version + 1}
+	h.latest, h.blocking = 0, 0
+	h.begin(epoch, before)
+	h.life.Add(1) // before waking, see reader.park
+	for _, t := range orphans {
+		t.total = &nowhere
+		if log := t.ephemeral.Load(); log != nil {
+			log.total = &nowhere
+		}
+		if t.armed.Swap(false) {
+			h.wake(t)
+		}
+	}
+}
+
+// lose gives up all that is in memory, so that every reader is told that
+// what came up to seq may be lost. It needs h.mu.
+func (h *Hub) lose(seq uint64) {
+	for _, t := range h.all {
+		t.lose(seq, h.now(), h.opts.History)
+		if t.armed.Swap(false) {
+			h.wake(t)
+		}
+	}
+	h.forgotten = seq
+	h.head.Store(seq)
+}

@@ -1,0 +1,144 @@
+package ssehub
+
+import (
+	"context"
+	"math"
+
+	"github.com/ssehub-go/ssehub/sse"
+)
+
+// joining is what kind of reader joins.
+type joining struct {
+	ctx   context.Context         // while it does
+	greet bool                    // with a hello
+	plain bool                    // without snapshots
+	allow func(topic string) bool // nil: all
+}
+
+// join makes a reader of topics, which checkTopics has seen, that goes on behind
+// lastEventID and gets what is published from now on. The caller must have it
+// leave. Between the two it may begin, and then must end: from begin on it is
+// one of the tasks that Shutdown and Close wait for.
+func (h *Hub) join(lastEventID string, topics []string, as joining) (*reader, error) {
+	r := &reader{hub: h, wake: make(chan struct{}, 1), allow: as.allow, plain: as.plain, greet: as.greet}
+	head, err := r.sit(topics)
+	if err != nil {
+		return nil, err
+	}
+	r.named = len(topics) > 1 || isPattern(topics[0])
+	joined := false
+	defer func() {
+		if !joined { // allow has panicked
+			r.leave()
+		}
+	}()
+	r.goOn(as.ctx, lastEventID, head, as.greet)
+	r.describe(topics, lastEventID, head)
+	r.moved()
+	joined = true
+	return r, nil
+}
+
+// sit takes seats at topics, and returns the head as of which it did.
+func (r *reader) sit(topics []string) (head uint64, err error) {
+	h := r.hub
+	policies := make([]Overflow, len(topics))
+	snapshots := make([]Snapshot, len(topics))
+	for i, name := range topics {
+		policies[i] = h.opts.OverflowFor(name)
+		if !r.plain && !isPattern(name) {
+			snapshots[i] = h.opts.SnapshotFor(name)
+		}
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.draining {
+		return 0, ErrClosed
+	}
+	r.standing = standing{
+		life: h.life.Load(), epoch: h.epoch, joined: h.head.Load(),
+		seats: make([]seat, len(topics)), // new ones: Stats may look at those before
+	}
+	r.left = false
+	now := h.now()
+	for i, name := range topics {
+		t := h.topic(name, policies[i])
+		t.trim(now, h.opts.History) // what is too old is not replayed
+		t.readers++
+		r.seats[i] = seat{topic: t, reader: r, snapshot: snapshots[i]}
+		if t.block != nil {
+			t.block.sit(r)
+		}
+	}
+	return r.joined, nil
+}
+
+// joinAgain has r go on in a log that has begun anew, where it is told so.
+func (r *reader) joinAgain() error {
+	topics := make([]string, len(r.seats))
+	for i := range r.seats {
+		topics[i] = r.seats[i].topic.name
+	}
+	from := r.position(r.cursor)
+	r.leave()
+	head, err := r.sit(topics)
+	if err == nil {
+		r.goOn(r.hub.ctx, from.String(), head, r.greet)
+	}
+	return err
+}
+
+// leave gives up r's seats, if it has not yet. Nobody wakes it any more.
+func (r *reader) leave() {
+	if r.left {
+		return
+	}
+	r.left = true
+	r.got.Store(math.MaxUint64) // it lags no more
+	r.release()
+	for i := range r.seats {
+		r.seats[i].topic.unpark(&r.seats[i])
+	}
+	r.hub.mu.Lock()
+	defer r.hub.mu.Unlock()
+	now := r.hub.now()
+	for i := range r.seats {
+		t := r.seats[i].topic
+		t.readers--
+		t.idle = now
+		if t.block != nil {
+			delete(t.block.readers, r)
+			t.block.makeRoom()
+		}
+	}
+}
+
+// begin counts r among the subscribers; conn is nil in process.
+func (r *reader) begin(conn *sse.Conn) error {
+	h := r.hub
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.draining {
+		return ErrClosed
+	}
+	r.conn = conn
+	h.readers[r] = struct{}{}
+	h.joined++
+	h.tasks.Add(1)
+	return nil
+}
+
+// end has r leave, takes it from the subscribers, and calls last, if any. The
+// hook that hears of err comes behind that, so that one that blocks holds
+// nothing, and is the last thing that Shutdown and Close wait for.
+func (r *reader) end(err error, last func()) {
+	defer r.hub.tasks.Done() // even if the hook ends its goroutine
+	r.leave()
+	r.hub.mu.Lock()
+	delete(r.hub.readers, r)
+	r.hub.mu.Unlock()
+	if last != nil {
+		last()
+	}
+	r.traceLeft(err)
+}
