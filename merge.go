@@ -7,9 +7,24 @@ import (
 	"sync"
 )
 
-const maxBatch = 64 << 10
+const (
+	maxBatch = 64 << 10
+	maxHeads = 1024
+)
 
-var batches = sync.Pool{New: func() any { b := make([]byte, 0, maxBatch); return &b }}
+// batch is what merging borrows.
+type batch struct {
+	buf   []byte
+	heads []head // a heap: a view is of use in it as long as it has entries
+}
+
+// head is the next event of a view.
+type head struct {
+	seq  uint64
+	view int
+}
+
+var batches = sync.Pool{New: func() any { return &batch{buf: make([]byte, 0, maxBatch)} }}
 
 // take returns the frames of views, by position, and moves the cursor.
 func (r *reader) take(views []view) []byte {
@@ -37,19 +52,19 @@ func (r *reader) merge(views []view) []byte {
 		}
 	}
 	if r.batch == nil {
-		r.batch = batches.Get().(*[]byte)
+		r.batch = batches.Get().(*batch)
 	}
-	buf := (*r.batch)[:0]
+	buf, heads := r.batch.buf[:0], r.batch.heads[:0]
+	for i := range views {
+		heads = append(heads, head{views[i].entries[0].seq, i})
+	}
+	for i := len(heads) / 2; i >= 0; i-- {
+		sink(heads, i)
+	}
 	written, done := r.cursor, r.cursor
 	r.taken = taken{}
-	for len(views) > 0 {
-		first := 0
-		for i := range views {
-			if views[i].entries[0].seq < views[first].entries[0].seq {
-				first = i
-			}
-		}
-		v := &views[first]
+	for len(heads) > 0 {
+		v := &views[heads[0].view]
 		e := v.entries[0]
 		if e.seq > horizon {
 			break
@@ -76,15 +91,41 @@ func (r *reader) merge(views []view) []byte {
 		}
 		done = e.seq
 		v.start, v.entries = e.end, v.entries[1:]
-		if len(v.entries) == 0 {
-			views[first] = views[len(views)-1]
-			views = views[:len(views)-1]
+		if len(v.entries) > 0 {
+			heads[0].seq = v.entries[0].seq
+		} else {
+			end := len(heads) - 1
+			heads[0], heads = heads[end], heads[:end]
 		}
+		sink(heads, 0)
 	}
 	r.cursor = done
-	*r.batch = buf
+	r.batch.buf, r.batch.heads = buf, heads
 	clear(r.views) // a slow write of the copy must not keep the originals
 	return buf
+}
+
+// sink moves the head at i down to its place.
+func sink(heads []head, i int) {
+	for {
+		least := 2*i + 1
+		if least >= len(heads) {
+			return
+		}
+		if least+1 < len(heads) && heads[least+1].before(heads[least]) {
+			least++
+		}
+		if !heads[least].before(heads[i]) {
+			return
+		}
+		heads[i], heads[least] = heads[least], heads[i]
+		i = least
+	}
+}
+
+// before takes an event that is in several logs from the first of them.
+func (h head) before(other head) bool {
+	return h.seq < other.seq || h.seq == other.seq && h.view < other.view
 }
 
 // appendWithoutID appends the frame of an event but for its id, which is its first
@@ -147,7 +188,7 @@ func (r *reader) release() {
 	}
 	clear(r.views[:cap(r.views)])
 	if r.batch != nil {
-		if cap(*r.batch) == maxBatch { // else grown for one huge event
+		if cap(r.batch.buf) == maxBatch && cap(r.batch.heads) <= maxHeads { // else grown for one huge event, or many topics
 			batches.Put(r.batch)
 		}
 		r.batch = nil

@@ -43,7 +43,8 @@ type PublishOptions struct {
 	Ephemeral bool
 	// TTL is how long the message is of use: who comes to it later does not get
 	// it, and has lost nothing. Under Latest it ends its key, once all of that has
-	// left the window. It counts in milliseconds, at most 49 days; zero means for
+	// left the window. What a reader has taken, up to 64 KiB or what a Subscription
+	// holds, it still delivers. It counts in milliseconds, at most 49 days; zero means for
 	// as long as it is kept.
 	TTL time.Duration
 	// Topics are further topics of the message. It has one position in all of

@@ -27,7 +27,7 @@ type reader struct {
 	bare    bool                    // leave out the ids
 	got     atomic.Uint64           // the cursor when all up to it was written, for others
 	views   []view                  // what look found; no longer than to the next sleep
-	batch   *[]byte                 // from batches, for the frames of several topics
+	batch   *batch                  // from batches, for the frames of several topics
 	wake    chan struct{}           // holds one token
 	conn    *sse.Conn               // nil in process; set by begin
 	left    bool                    // leave was called
