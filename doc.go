@@ -74,8 +74,9 @@
 // TestEphemeralBeginsInStorm, TestEphemeralIsForgotten)
 //
 // A message with a PublishOptions.TTL is delivered for that long, and then no
-// more: it is out of date, and so no loss. Under Latest that ends its key, as soon
-// as the window holds nothing older of it.
+// more: it is out of date, and so no loss. Under Latest that ends its key: a new
+// subscriber gets nothing of it, and one that may have an older value gets the
+// message even then, as long as it is in the window.
 // (TestTTL, TestTTLUnderLatest)
 //
 // # Brokers
@@ -87,7 +88,8 @@
 // id it has. Publish returns when the broker has the event; readers have it soon
 // after. What the broker has dropped before a hub read it is told to all of the
 // hub's readers, as is a log that has begun anew; while a broker is down streams
-// stay. (TestBrokerSharesLog, TestBrokerFails, TestBrokerDropsUnread,
+// stay. A hub that starts has what the broker kept: under Latest the value of a
+// key whose newest event is older than that is gone. (TestBrokerSharesLog, TestBrokerFails, TestBrokerDropsUnread,
 // TestBrokerBeginsAnew, TestBrokerNodeBehind, TestBrokerDownAtStart,
 // TestBrokerShutdown, and TestModel)
 //

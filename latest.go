@@ -28,7 +28,7 @@ type latest struct {
 // key is one key of a topic.
 type key struct {
 	name   string
-	newest uint64 // event
+	newest atomic.Uint64 // event; stored before that can be seen, under Hub.mu
 }
 
 // place is that of an event in memory.
@@ -52,15 +52,15 @@ func newLatest(lost uint64) *latest {
 	return l
 }
 
-// note has s remember the key of its newest entry.
-func (l *latest) note(s *segment, name string, seq uint64) {
+// note returns the key, and that the event is the newest of it.
+func (l *latest) note(name string, seq uint64) *key {
 	k := l.keys[name]
 	if k == nil {
 		k = &key{name: strings.Clone(name)}
 		l.keys[k.name] = k
 	}
-	k.newest = seq
-	s.keys = append(s.keys, k)
+	k.newest.Store(seq)
+	return k
 }
 
 // due reports whether enough is above the retention for a compaction to pay.
@@ -86,18 +86,18 @@ func (l *latest) compact(now time.Duration, keep Retention, least int) (grown in
 	places := make([]place, 0, len(l.keys))
 	var bytes int64
 	add := func(s *segment, i int) {
-		entries := s.final()
+		entries, k := s.final(), (*s.keys.Load())[i]
 		switch {
-		case s.keys[i].newest != entries[i].seq: // a newer one has the key
+		case k.newest.Load() != entries[i].seq: // a newer one has the key
 		case entries[i].expired(now):
-			delete(l.keys, s.keys[i].name)
+			delete(l.keys, k.name)
 		default:
 			places = append(places, place{s, i})
 			bytes += int64(entries[i].end - start(entries, i))
 		}
 	}
 	for _, s := range old.segments {
-		for i := range s.keys {
+		for i := range s.final() {
 			add(s, i)
 		}
 	}
@@ -113,7 +113,7 @@ func (l *latest) compact(now time.Duration, keep Retention, least int) (grown in
 		entries := s.final()
 		next.lost = entries[i].seq
 		bytes -= int64(entries[i].end - start(entries, i))
-		delete(l.keys, s.keys[i].name)
+		delete(l.keys, (*s.keys.Load())[i].name)
 		places = places[1:]
 	}
 	for _, p := range places {
@@ -128,6 +128,11 @@ func (l *latest) lose(seq uint64) {
 	f := *l.front.Load()
 	f.lost = seq
 	l.front.Store(&f)
+}
+
+// superseded reports whether v's first entry, e, says nothing of its key any more.
+func (v *view) superseded(e entry, now time.Duration) bool {
+	return v.keys != nil && (v.keys[0].newest.Load() > e.seq || e.expired(now))
 }
 
 // hasLost reports whether a value was dropped without a newer one, by the bounds.
@@ -149,8 +154,7 @@ func (f *front) add(p place) {
 		f.segments = append(f.segments, s)
 	}
 	s.used += copy(s.buf[s.used:], frame)
-	s.add(entry{seq: e.seq, at: e.at, end: uint32(s.used), ttl: e.ttl})
-	s.keys = append(s.keys, p.segment.keys[p.index])
+	s.add(entry{seq: e.seq, at: e.at, end: uint32(s.used), ttl: e.ttl}, (*p.segment.keys.Load())[p.index])
 	f.events++
 	f.bytes += int64(len(frame))
 }

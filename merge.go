@@ -69,7 +69,7 @@ func (r *reader) merge(views []view) []byte {
 		if e.seq > horizon {
 			break
 		}
-		if e.seq > written && !(v.expires && e.expired(now)) {
+		if e.seq > written && !(v.expires && e.expired(now)) && !(r.bare && v.superseded(e, now)) {
 			if frame := r.allowed(v, e.seq, v.buf[v.start:e.end]); frame != nil {
 				line := v.line
 				if !r.named {
@@ -91,6 +91,9 @@ func (r *reader) merge(views []view) []byte {
 		}
 		done = e.seq
 		v.start, v.entries = e.end, v.entries[1:]
+		if v.keys != nil {
+			v.keys = v.keys[1:]
+		}
 		if len(v.entries) > 0 {
 			heads[0].seq = v.entries[0].seq
 		} else {

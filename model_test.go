@@ -253,6 +253,11 @@ func (m *model) check(r *modelReader, got sse.Message) {
 		require.Empty(m.t, got.ID, "%v got %d, before it joined", r.names, n)
 		require.False(m.t, r.state[n], "%v got %d twice", r.names, n)
 		require.False(m.t, e.ephemeral)
+		for _, later := range m.events[n+1 : r.joined+1] {
+			require.False(m.t, !later.ephemeral && later.key == e.key && slices.ContainsFunc(e.topics, func(topic string) bool {
+				return strings.HasPrefix(topic, "latest") && len(e.topics) == 1 && slices.Contains(later.topics, topic)
+			}), "%v got %d, which is not the newest", r.names, n)
+		}
 		r.state[n] = true
 		return
 	}

@@ -42,8 +42,8 @@ type PublishOptions struct {
 	// IdempotencyKey.
 	Ephemeral bool
 	// TTL is how long the message is of use: who comes to it later does not get
-	// it, and has lost nothing. Under Latest it ends its key, once all of that has
-	// left the window. What a reader has taken, up to 64 KiB or what a Subscription
+	// it, and has lost nothing. Under Latest it ends its key: a new reader gets
+	// nothing of that, and one that has older values of it gets this one. What a reader has taken, up to 64 KiB or what a Subscription
 	// holds, it still delivers. It counts in milliseconds, at most 49 days; zero means for
 	// as long as it is kept.
 	TTL time.Duration

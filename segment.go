@@ -19,12 +19,12 @@ const (
 type segment struct {
 	buf     []byte // its bytes are final up to the end of the last entry
 	entries atomic.Pointer[[]entry]
-	count   atomic.Int64 // of entries that are final
+	keys    atomic.Pointer[[]*key] // of the entries, under Latest; else nil
+	count   atomic.Int64           // of entries that are final
 
 	// Guarded by Hub.mu.
-	used  int    // bytes
-	first int    // entries before it are dropped
-	keys  []*key // of the entries, under Latest
+	used  int // bytes
+	first int // entries before it are dropped
 }
 
 // entry describes one frame, which starts where the one before it ends.
@@ -67,18 +67,29 @@ func (s *segment) fits(size int) bool {
 	return len(s.buf)-s.used >= size
 }
 
-// add appends an entry. Readers may hold the array that it outgrows.
-func (s *segment) add(e entry) {
+// add appends an entry, under Latest with its key, else nil. Readers may hold the
+// arrays that it outgrows.
+func (s *segment) add(e entry, k *key) {
 	n := int(s.count.Load())
-	entries := *s.entries.Load()
-	if n == len(entries) {
-		grown := make([]entry, n+n/2+1)
-		copy(grown, entries)
-		s.entries.Store(&grown)
-		entries = grown
+	roomFor(&s.entries, n)[n] = e
+	if k != nil {
+		roomFor(&s.keys, n)[n] = k
 	}
-	entries[n] = e
 	s.count.Store(int64(n + 1))
+}
+
+// roomFor returns the array, after growing it if need be, for one more than n.
+func roomFor[T any](array *atomic.Pointer[[]T], n int) []T {
+	if old := array.Load(); old != nil && n < len(*old) {
+		return *old
+	} else if old == nil {
+		array.Store(new(make([]T, max(4, n+1))))
+	} else {
+		grown := make([]T, n+n/2+1)
+		copy(grown, *old)
+		array.Store(&grown)
+	}
+	return *array.Load()
 }
 
 // final returns the entries that do not change any more, at least one.
@@ -106,6 +117,7 @@ type view struct {
 	pattern bool   // each frame begins with such a line
 	more    bool   // there are further segments
 	expires bool   // some of the entries may
+	keys    []*key // of the entries, under Latest; else nil
 }
 
 // frames returns the bytes of all entries.

@@ -99,10 +99,11 @@ func (t *topic) append(e *appending, line []byte, prefix string, keep Retention)
 	if e.ttl > 0 {
 		t.expires.Store(true)
 	}
-	s.add(entry{seq: e.seq, at: e.at, end: uint32(s.used), ttl: e.ttl})
+	var k *key
 	if t.latest != nil {
-		t.latest.note(s, e.key, e.seq)
+		k = t.latest.note(e.key, e.seq)
 	}
+	s.add(entry{seq: e.seq, at: e.at, end: uint32(s.used), ttl: e.ttl}, k)
 	if fresh {
 		t.setSegments(append(slices.Clip(segments), s))
 	}
@@ -234,11 +235,16 @@ func (t *topic) find(segments []*segment, cursor, until uint64) view {
 	if entries[end-1].seq > until {
 		end = i + sort.Search(end-i, func(k int) bool { return entries[i+k].seq > until })
 	}
+	var keys []*key
+	if k := segments[n].keys.Load(); k != nil {
+		keys = (*k)[i:end]
+	}
 	return view{
-		buf: segments[n].buf, start: start(entries, i), entries: entries[i:end],
+		keys: keys,
+		buf:  segments[n].buf, start: start(entries, i), entries: entries[i:end],
 		topic: t, line: t.line, pattern: t.pattern, more: n+1 < len(segments),
 		// Behind the entries. Under Latest one that has expired still takes the place
-		// of older ones, until all of them have left the window.
+		// of older ones, but not in the front, and not in a new reader's state.
 		expires: t.latest == nil && t.expires.Load(),
 	}
 }
