@@ -92,6 +92,6 @@ func (h *Hub) lose(seq uint64) {
 			h.wake(t)
 		}
 	}
-	h.forgotten = seq
+	h.forgotten, h.allLost = seq, seq
 	h.head.Store(seq)
 }

@@ -17,7 +17,7 @@ import (
 //     every Bounds and Read that begins then finds it. After an error the event
 //     may be in the log or not. Append ends soon after its context.
 //  2. Seq begins at 1 or above, rises with every event, and stays below 2^53.
-//     Holes are allowed.
+//     Holes are allowed, and each costs the hub a look at Bounds.
 //  3. There is one order. Every Read, on every node, yields by Seq. What a Read
 //     has passed is settled: no event appears there later.
 //  4. An event is yielded as it was appended, but for its Position: any topics,
@@ -36,7 +36,8 @@ import (
 //     passed over an event, First is above that event.
 //  8. Bounds returns the Epoch and which events are kept: First to Last; First is
 //     Last+1 if there is none. Within an Epoch neither falls. Last is no less
-//     than the position of any Append that has returned.
+//     than the position of any Append that has returned. Bounds ends soon after
+//     its context.
 //  9. The Epoch changes whenever a Seq could be used again: the log was deleted,
 //     flushed, restored from an old copy, or has lost its end. Events carry it.
 //     A Read from a position of another Epoch ends with an error, as does one
@@ -122,8 +123,10 @@ func (h *Hub) within(ctx context.Context) (context.Context, context.CancelFunc) 
 	return ctx, func() { stop(); cancel() }
 }
 
-// await waits until there is a log to read.
-func (h *Hub) await(ctx context.Context) error {
+// Ready waits until there is a log to read: at once without a Broker, else until
+// its log was read for the first time, which Subscribe, Resume, Serve and History
+// wait for, too. Errors: [ErrClosed], that of ctx.
+func (h *Hub) Ready(ctx context.Context) error {
 	select {
 	case <-h.ready:
 		return nil
@@ -139,7 +142,7 @@ func (h *Hub) await(ctx context.Context) error {
 	}
 }
 
-// awaitBriefly is await as long as a client waits for an answer.
+// awaitBriefly is Ready as long as a client waits for an answer.
 func (h *Hub) awaitBriefly(ctx context.Context) bool {
 	select {
 	case <-h.ready: // without a timer per stream
@@ -148,7 +151,7 @@ func (h *Hub) awaitBriefly(ctx context.Context) bool {
 	}
 	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
 	defer cancel()
-	return h.await(ctx) == nil
+	return h.Ready(ctx) == nil
 }
 
 // reaches reports whether the broker's log has an event at pos, which is ahead of

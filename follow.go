@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"sync/atomic"
 	"time"
 )
 
@@ -22,6 +23,7 @@ const (
 // follower is the one goroutine that appends to the logs of a hub with a Broker.
 type follower struct {
 	hub   *Hub
+	busy  atomic.Bool // with an event that it has
 	ready bool
 	frame []byte
 }
@@ -64,19 +66,21 @@ func (f *follower) follow(ctx context.Context) error {
 			return err
 		}
 		// What has not come by now was a hole, or is dropped since.
-		last := bounds.Last
+		last, epoch := bounds.Last, bounds.Epoch
 		if bounds, err = h.opts.Broker.Bounds(ctx); err == nil {
 			err = h.settle(bounds, min(bounds.First, last+1))
 		}
 		if err != nil {
 			return err
 		}
+		if h.epoch != epoch {
+			return errBegunAnew
+		}
 		h.skipTo(last)
 		f.ready = true
 		close(h.ready)
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
 	watching := make(chan struct{})
 	go func() {
 		defer close(watching)
@@ -103,13 +107,13 @@ func (f *follower) watch(ctx context.Context, cancel context.CancelCauseFunc) {
 		case <-ctx.Done():
 			return
 		}
-		if h.head.Load() != head {
+		if h.head.Load() != head || f.busy.Load() {
 			continue
 		}
 		epoch := h.Position().Epoch
 		bounds, err := h.opts.Broker.Bounds(ctx)
 		switch {
-		case err != nil || h.head.Load() != head: // a failed engine ends the read by itself
+		case err != nil || h.head.Load() != head || f.busy.Load(): // a failed engine ends the read by itself
 		case bounds.Epoch != epoch:
 			cancel(errBegunAnew)
 		case bounds.First > head+1:
@@ -122,7 +126,9 @@ func (f *follower) watch(ctx context.Context, cancel context.CancelCauseFunc) {
 func (f *follower) read(ctx context.Context, r Range) error {
 	h := f.hub
 	r.After = Position{Epoch: h.epoch, Seq: h.head.Load()} // nobody else writes them
+	defer f.busy.Store(false)
 	for e, err := range h.opts.Broker.Read(ctx, r) {
+		f.busy.Store(true)
 		if err == nil || errors.Is(err, ErrInvalidEvent) && e.Position != (Position{}) {
 			if err := f.check(ctx, e.Position); err != nil {
 				return err
@@ -139,6 +145,7 @@ func (f *follower) read(ctx context.Context, r Range) error {
 		if err != nil {
 			return err
 		}
+		f.busy.Store(false)
 	}
 	return nil
 }

@@ -25,7 +25,7 @@ func (h *Hub) History(ctx context.Context, topic string, after Position, limit i
 	if limit <= 0 {
 		limit = math.MaxInt
 	}
-	if err := h.await(ctx); err != nil {
+	if err := h.Ready(ctx); err != nil {
 		return nil, Position{}, err
 	}
 	r, err := h.join(after.String(), []string{topic}, joining{ctx: ctx, plain: true})

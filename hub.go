@@ -32,6 +32,7 @@ type Hub struct {
 	patterns  trie
 	latest    int    // of them, under Latest
 	blocking  int    // and under Block
+	allLost   uint64 // up to it lose was called
 	forgotten uint64 // no topic that is not in topics ever had an event above it
 	sweep     *time.Timer
 	dirty     []*topic // have news and sleeping readers
@@ -58,8 +59,9 @@ type Hub struct {
 	kill     chan struct{}  // closed when Close begins
 	tasks    sync.WaitGroup // streams, subscriptions, the waker, runEvict, the follower
 
-	ctx           context.Context // of the follower and of Snapshots
+	ctx           context.Context // ends with Close
 	stop          context.CancelFunc
+	following     context.Context // ends when nothing more comes: of the follower and of Snapshots
 	stopFollowing context.CancelFunc
 }
 
@@ -79,13 +81,12 @@ func New(opts *Options) *Hub {
 		kill:    make(chan struct{}),
 	}
 	h.ctx, h.stop = context.WithCancel(context.Background())
-	following, stop := context.WithCancel(h.ctx)
-	h.stopFollowing = stop
+	h.following, h.stopFollowing = context.WithCancel(h.ctx)
 	if h.opts.Broker == nil {
 		h.begin(newEpoch(), 0)
 		close(h.ready)
 	} else {
-		h.tasks.Go(func() { (&follower{hub: h}).run(following) })
+		h.tasks.Go(func() { (&follower{hub: h}).run(h.following) })
 	}
 	return h
 }

@@ -135,9 +135,10 @@ func (v *view) superseded(e entry, now time.Duration) bool {
 	return v.keys != nil && (v.keys[0].newest.Load() > e.seq || e.expired(now))
 }
 
-// hasLost reports whether a value was dropped without a newer one, by the bounds.
-func (l *latest) hasLost() bool {
-	return l.front.Load().lost > l.begin
+// hasLost reports whether a value was dropped without a newer one, by the bounds,
+// while other topics' were not.
+func (l *latest) hasLost(all uint64) bool {
+	return l.front.Load().lost > max(l.begin, all)
 }
 
 // add copies an event that is newer than all in f.

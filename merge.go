@@ -3,7 +3,6 @@ package ssehub
 import (
 	"bytes"
 	"math"
-	"slices"
 	"sync"
 )
 
@@ -180,7 +179,12 @@ func (r *reader) allowed(v *view, seq uint64, frame []byte) []byte {
 
 // has reports whether a snapshot that the reader got has the event.
 func (r *reader) has(topic string, seq uint64) bool {
-	return seq <= r.covered && slices.ContainsFunc(r.seats, func(s seat) bool { return s.topic.name == topic && seq <= s.from })
+	for i := range r.seats { // not by value: others write where a seat waits
+		if s := &r.seats[i]; seq <= s.from && s.topic.name == topic {
+			return true
+		}
+	}
+	return false
 }
 
 // release lets go of the logs' memory, and gives back what next lent, before a

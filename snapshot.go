@@ -17,12 +17,13 @@ import (
 // the function as for any news, so that heartbeats go on; any number of readers
 // that wait at the same time share one call.
 
-// Snapshot returns the state of a topic as one message, for readers that are new
-// or have lost events; see Options.SnapshotFor. It must have all changes whose
-// Publish had returned when it was called. If it says as of which event, such as
-// the last one that the application has published while it holds its own lock,
-// readers get exactly what came behind that; else, with a zero Position, changes
-// that were made during the call may be in the state and come once more.
+// Snapshot returns the state of a topic as one message, of at most MaxEventSize;
+// see Options.SnapshotFor. A change must be in the state before it is published,
+// or both must be one step under a lock that the Snapshot takes, too: then it also
+// knows the Position of the newest change, and readers get exactly what came behind
+// that. With a zero Position, or one of another epoch, the state is as of the
+// call, and changes made during it may come once more. Its context ends after 30 s,
+// and with the hub. Do not hold that lock in a Publish that waits, under Block.
 type Snapshot func(ctx context.Context, topic string) (sse.Message, Position, error)
 
 const (
@@ -35,10 +36,11 @@ const (
 
 // flight is a call of a Snapshot. What it brings is set before done is closed.
 type flight struct {
-	done  chan struct{}
-	frame []byte // but for what comes before the id
-	upTo  uint64 // the state has all events up to it
-	err   error
+	done   chan struct{}
+	withID []byte // for readers of this topic alone, who share it
+	frame  []byte // but for what comes before the id
+	upTo   uint64 // the state has all events up to it
+	err    error
 
 	waiting []*reader // guarded by Hub.mu
 }
@@ -79,7 +81,7 @@ func (r *reader) nextSnapshots() (frames []byte, err error) {
 		if f.err != nil {
 			return nil, fmt.Errorf("ssehub: snapshot of %s: %w", s.topic.name, f.err)
 		}
-		if s.topic.dropped.Load() > f.upTo { // what came behind it is gone already
+		if s.topic.lost() > f.upTo { // what came behind it is gone already
 			if a.calls == maxFlights {
 				return nil, fmt.Errorf("ssehub: snapshot of %s: slower than its history", s.topic.name)
 			}
@@ -99,6 +101,10 @@ func (r *reader) nextSnapshots() (frames []byte, err error) {
 		a.seat.told = max(a.seat.told, a.flight.upTo)
 		if r.named {
 			frames = append(frames, a.seat.topic.line...)
+		}
+		if len(r.seats) == 1 {
+			frames = a.flight.withID
+			break
 		}
 		if i == len(r.awaited)-1 && !r.fresh {
 			frames = fmt.Appendf(frames, "id: %v\n", r.position(id))
@@ -142,10 +148,11 @@ func (h *Hub) fly(s *seat, r *reader) *flight {
 		f = &flight{done: make(chan struct{}), upTo: h.head.Load()}
 		h.flights[t] = f
 		snapshot, epoch := s.snapshot, h.epoch
+		lost := t.lost() // it may be a bound for all topics; what was published before the call is in the state
 		h.tasks.Go(func() {
 			defer h.land(t, f) // even if the call ends its goroutine
-			f.run(h.ctx, snapshot, t.name, epoch)
-			if at := (Position{Epoch: epoch, Seq: f.upTo}); f.err == nil && at.Seq > h.head.Load() && !h.reaches(h.ctx, at) {
+			f.run(h.following, snapshot, t.name, Position{Epoch: epoch, Seq: lost}, h.opts.MaxEventSize)
+			if at := (Position{Epoch: epoch, Seq: f.upTo}); f.err == nil && at.Seq > h.head.Load() && !h.reaches(h.following, at) {
 				f.err = fmt.Errorf("no event is at its position %v", at)
 			}
 		})
@@ -156,13 +163,15 @@ func (h *Hub) fly(s *seat, r *reader) *flight {
 
 // land wakes who waits for f.
 func (h *Hub) land(t *topic, f *flight) {
-	if f.err != nil {
-		h.opts.Logger.Error("ssehub: snapshot failed, its readers are ended", "topic", t.name, "error", f.err)
-	}
 	h.mu.Lock()
 	delete(h.flights, t)
 	waiting := f.waiting
+	f.waiting = nil
+	awaited := h.topics[t.name] == t && h.following.Err() == nil // else its readers have gone on, or are ending
 	h.mu.Unlock()
+	if f.err != nil && awaited {
+		h.opts.Logger.Error("ssehub: snapshot failed, its readers are ended", "topic", t.name, "error", f.err)
+	}
 	close(f.done)
 	for _, r := range waiting {
 		select {
@@ -172,8 +181,9 @@ func (h *Hub) land(t *topic, f *flight) {
 	}
 }
 
-// run calls the application.
-func (f *flight) run(ctx context.Context, snapshot Snapshot, topic, epoch string) {
+// run calls the application. What has happened up to a position is in the state in
+// any case.
+func (f *flight) run(ctx context.Context, snapshot Snapshot, topic string, least Position, maxSize int) {
 	ctx, cancel := context.WithTimeout(ctx, snapshotTimeout)
 	defer cancel()
 	f.err = errors.New("it has ended its goroutine") // unless it returns
@@ -186,8 +196,16 @@ func (f *flight) run(ctx context.Context, snapshot Snapshot, topic, epoch string
 	if f.err = err; err != nil {
 		return
 	}
-	if at.Epoch == epoch {
-		f.upTo = at.Seq
+	if maxSize > 0 && len(m.Data)+len(m.Type) > maxSize {
+		f.err = fmt.Errorf("%w: limit %d bytes", sse.ErrEventTooLarge, maxSize)
+		return
 	}
-	f.frame, f.err = appendFrame(nil, &m)
+	if at.Epoch == least.Epoch {
+		f.upTo = max(at.Seq, least.Seq)
+	}
+	f.withID = fmt.Appendf(nil, "id: %v\n", Position{Epoch: least.Epoch, Seq: f.upTo})
+	id := len(f.withID)
+	if f.withID, f.err = appendFrame(f.withID, &m); f.err == nil {
+		f.frame = f.withID[id:]
+	}
 }

@@ -23,7 +23,7 @@ func (h *Hub) Serve(ctx context.Context, conn *sse.Conn, topics ...string) error
 	if err != nil {
 		return err
 	}
-	if err := h.await(ctx); err != nil {
+	if err := h.Ready(ctx); err != nil {
 		return err
 	}
 	r, err := h.join(conn.LastEventID(), names, joining{ctx: ctx, greet: true})

@@ -38,7 +38,7 @@ func (h *Hub) Resume(ctx context.Context, lastEventID string, topics ...string) 
 	if err != nil {
 		return nil, err
 	}
-	if err := h.await(ctx); err != nil {
+	if err := h.Ready(ctx); err != nil {
 		return nil, err
 	}
 	r, err := h.join(lastEventID, names, joining{ctx: ctx})

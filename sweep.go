@@ -83,7 +83,7 @@ func (h *Hub) forget(t *topic, now time.Duration) bool {
 		return false
 	case t.pattern && now-t.idle >= patternLinger:
 		h.patterns.put(t.name, nil)
-	case t.latest != nil && t.latest.hasLost():
+	case t.latest != nil && t.latest.hasLost(h.allLost):
 		return false // new readers are told, and nothing else knows
 	case t.pattern || events > 0 || now-t.idle < h.idleAge():
 		return false

@@ -137,9 +137,11 @@ loop:
 		tooMany := t.events > least && (keep.Events > 0 && t.events > keep.Events || keep.Bytes > 0 && t.bytes > keep.Bytes)
 		end := s.first + 1
 		switch {
-		case tooOld(len(entries) - 1):
-			end = len(entries) // all at once, for the sake of a sweep over many
-		case !tooMany && !tooOld(s.first):
+		case tooOld(s.first):
+			for end < len(entries) && tooOld(end) { // at once, for the sake of a sweep over many
+				end++
+			}
+		case !tooMany:
 			break loop
 		}
 		if t.latest != nil {
@@ -175,6 +177,15 @@ func (t *topic) lose(seq uint64, now time.Duration, keep Retention) {
 	}
 	t.dropped.Store(seq)
 	t.last.Store(seq)
+}
+
+// lost returns the newest event that is lost to who has not seen it. Any goroutine
+// may call it.
+func (t *topic) lost() uint64 {
+	if t.latest != nil {
+		return t.latest.front.Load().lost
+	}
+	return t.dropped.Load()
 }
 
 // kept returns the number of events that are kept, and the size of all that is

@@ -124,10 +124,6 @@ func (l *Log) commit(batch []*request) {
 	if err == nil {
 		l.mu.Lock()
 		l.at = at
-		if l.news != nil {
-			close(l.news)
-			l.news = nil
-		}
 		l.mu.Unlock()
 	} else {
 		err = fmt.Errorf("bolt: append: %w", err)
@@ -136,6 +132,7 @@ func (l *Log) commit(batch []*request) {
 			err = fmt.Errorf("%w; then %w", err, loadErr)
 		}
 	}
+	l.tell()
 	for i, r := range batch {
 		if err != nil {
 			results[i] = result{err: err}
@@ -148,7 +145,9 @@ func (l *Log) commit(batch []*request) {
 func (s *state) append(tx *bolt.Tx, r *request) (seq uint64, err error) {
 	if r.key != "" {
 		if b := tx.Bucket(keys).Get([]byte(r.key)); b != nil {
-			return binary.BigEndian.Uint64(b), nil
+			if seq := binary.BigEndian.Uint64(b); seq >= s.first { // else that one could not be read when it was dropped
+				return seq, nil
+			}
 		}
 	}
 	s.last++

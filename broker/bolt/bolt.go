@@ -1,10 +1,16 @@
 // Package bolt keeps a hub's log in a file, so that it outlives the process:
 // clients that come back after a restart, or a crash, go on where they were.
 //
-//	log, err := bolt.Open("events.db", nil)
-//	…
-//	defer log.Close()
-//	hub := ssehub.New(&ssehub.Options{Broker: log})
+//	events, err := bolt.Open("events.db", nil)
+//	if err != nil {
+//		return err
+//	}
+//	defer events.Close() // behind the hub
+//	hub := ssehub.New(&ssehub.Options{
+//		Broker:  events,
+//		History: ssehub.Retention{Age: 24 * time.Hour}, // what clients can resume from; the file may keep more
+//	})
+//	defer hub.Close()
 //
 // The file is one of [go.etcd.io/bbolt]. Append returns when the event is synced
 // to the disk, so that neither a crash of the process nor one of the machine
@@ -24,12 +30,14 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/google/uuid"
 	bolt "go.etcd.io/bbolt"
+	berrors "go.etcd.io/bbolt/errors"
 
 	"github.com/ssehub-go/ssehub"
 )
@@ -101,7 +109,9 @@ func Open(path string, opts *Options) (*Log, error) {
 		l.keep.Age = 24 * time.Hour
 	}
 	var err error
-	if l.db, err = open(path); err != nil {
+	if l.db, err = open(path); errors.Is(err, berrors.ErrTimeout) {
+		return nil, fmt.Errorf("bolt: open log %s: another process has it open: %w", path, err)
+	} else if err != nil {
 		return nil, fmt.Errorf("bolt: open log: %w", err)
 	}
 	err = l.db.View(func(tx *bolt.Tx) error {
@@ -168,6 +178,9 @@ func create(path string) error {
 
 // syncDir has the directory keep a file's new name.
 func syncDir(path string) error {
+	if runtime.GOOS == "windows" { // where directories cannot be synced
+		return nil
+	}
 	dir, err := os.Open(path)
 	if err != nil {
 		return err

@@ -62,6 +62,16 @@ func (l *Log) nextNews() <-chan struct{} {
 	return l.news
 }
 
+// tell wakes who waits for news.
+func (l *Log) tell() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.news != nil {
+		close(l.news)
+		l.news = nil
+	}
+}
+
 type entry struct {
 	seq   uint64
 	value []byte

@@ -81,6 +81,9 @@ func (m *market) tick(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	m.asOf, err = m.hub.Publish(ctx, topic, sse.Message{Type: "change", Data: data})
+	pos, err := m.hub.Publish(ctx, topic, sse.Message{Type: "change", Data: data})
+	if err == nil {
+		m.asOf = pos
+	}
 	return err
 }
