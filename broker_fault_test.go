@@ -322,3 +322,72 @@ func TestBrokerBeginsAnewUnderLatePattern(t *testing.T) {
 		}
 	})
 }
+
+// Fault 94: a log that begins anew while it is read for the first time.
+func TestBrokerBeginsAnewAtStart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := &boundsBroker{Memory: new(brokertest.Memory)}
+		appendTo(t, b.Memory, "1", "2", "3", "4", "5")
+		b.before = func(call int) {
+			if call == 2 {
+				b.Reset()
+				appendTo(t, b.Memory, "new")
+			}
+		}
+		hub := newHub(t, &ssehub.Options{Broker: b})
+		require.NoError(t, hub.Ready(t.Context()))
+		publishNumbers(t, hub, "t", 1, 8)
+		synctest.Wait()
+		messages, _, err := hub.History(t.Context(), "t", ssehub.Position{}, 0)
+		require.NoError(t, err)
+		require.Equal(t, []string{"new", "1", "2", "3", "4", "5", "6", "7", "8"}, texts(messages))
+	})
+}
+
+type boundsBroker struct {
+	*brokertest.Memory
+	calls  int
+	before func(call int)
+}
+
+func (b *boundsBroker) Bounds(ctx context.Context) (ssehub.Bounds, error) {
+	b.calls++
+	b.before(b.calls)
+	return b.Memory.Bounds(ctx)
+}
+
+// One event with an old time makes no younger one before it old.
+func TestBrokerLateClock(t *testing.T) {
+	withBroker(t, func(t *testing.T, b *brokertest.Memory, here, _ *ssehub.Hub) {
+		id := publish(t, here, "t", "0")
+		publishNumbers(t, here, "t", 1, 2)
+		_, err := b.Append(t.Context(), ssehub.Event{Time: time.Now().Add(-11 * time.Minute), Topics: []string{"t"}})
+		require.NoError(t, err)
+		time.Sleep(time.Second)
+		rec, _ := stream(t, here.Handler("t"), "/", id)
+		synctest.Wait()
+		require.Equal(t, []string{"1", "2", ""}, texts(rec.Messages()))
+	})
+}
+
+// What the hub has in hand is not lost because the broker has dropped it since,
+// however long the hub takes over it.
+func TestBrokerDropsWhatIsInHand(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := new(brokertest.Memory)
+		hub := newHub(t, &ssehub.Options{Broker: b, OverflowFor: func(name string) ssehub.Overflow {
+			if name == "t" {
+				time.Sleep(12 * time.Second)
+			}
+			return ssehub.SkipToOldest
+		}})
+		rec, _ := stream(t, hub.Handler(">"), "/", "")
+		synctest.Wait()
+		appendTo(t, b, "1", "2", "3", "4", "5")
+		time.Sleep(time.Second)
+		b.Trim(4)
+		time.Sleep(time.Minute)
+		require.Equal(t, []string{"1", "2", "3", "4", "5"}, texts(rec.Messages()))
+		require.Empty(t, gaps(t, rec.Messages()))
+	})
+}

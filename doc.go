@@ -52,11 +52,13 @@
 //
 // A topic may have a state that the application can give as one message:
 // Options.SnapshotFor. A subscriber that is new, or to whom a gap is told, gets
-// that [Snapshot] as of a position, which is its id, and then exactly what came
-// behind it, so that a gap does no harm. A new subscriber of several topics gets
-// the states and what came since without ids, and then the mark. One that was told
-// a gap in one of several topics, and is cut right behind the snapshot, may get
-// events of that topic once more that are in it, with the ids they had.
+// that [Snapshot] as of a position, and then exactly what came behind it, so that
+// a gap does no harm. In a stream of one topic that position is its id. A new
+// subscriber of several gets the states and what came since without ids, and then
+// the mark; one that was told a gap in one of them gets the state with the id from
+// which the others go on. If that one is cut before it has got as far as the
+// state, it gets events once more that are in it, with the ids they had: with
+// several topics, leave out what is not above the state's own position.
 // (TestSnapshotOnTheWire, TestSnapshotAfterOverflow, TestSnapshotSingleFlight,
 // TestSnapshotModel, and examples/prices)
 //
@@ -76,7 +78,7 @@
 // A message with a PublishOptions.TTL is delivered for that long, and then no
 // more: it is out of date, and so no loss. Under Latest that ends its key: a new
 // subscriber gets nothing of it, and one that may have an older value gets the
-// message even then, as long as it is in the window.
+// message even then, or is told a gap when it has left the window.
 // (TestTTL, TestTTLUnderLatest)
 //
 // # Brokers
@@ -115,8 +117,9 @@
 //     is ssehub.hello with a [sse.Hello], unless Options.NoHello is set. Its id
 //     is a place that the client may resume from: that of the newest event for
 //     verdict fresh, and else the one it came with, if that was a position at
-//     all. Where something is missing the gap that follows brings the new id,
-//     and behind the latest values and snapshots these or the mark do.
+//     all. Where something is missing the gap that follows brings the new id. If
+//     a state follows, hello and gap of it have none, and the snapshot or the mark
+//     brings it.
 //     (TestHelloComesFirst, TestResumeHelloKeepsOldID)
 //  5. One slow subscriber hurts nobody. Publish waits for one only where the
 //     policy Block asks for that by name; one that does not read is cut when the

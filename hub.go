@@ -173,7 +173,8 @@ func (h *Hub) runWaker() {
 
 // Position returns the position of the newest event: what to resume from who
 // has a state that includes all up to now. Take it before reading the state. It
-// is the zero Position until a Broker could be asked.
+// is the zero Position until a Broker could be asked, see Ready, and behind what
+// that has until all is read.
 func (h *Hub) Position() Position {
 	h.mu.Lock()
 	defer h.mu.Unlock()

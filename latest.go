@@ -1,6 +1,7 @@
 package ssehub
 
 import (
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -42,6 +43,7 @@ type front struct {
 	segments []*segment
 	upTo     uint64 // holds the newest event of each key up to it, or lies in the window
 	lost     uint64 // newest event that was dropped without a newer one of its key
+	ended    uint64 // newest event that was dropped as its TTL had passed: who has an older value must hear of it
 	events   int
 	bytes    int64
 }
@@ -85,12 +87,14 @@ func (l *latest) compact(now time.Duration, keep Retention, least int) (grown in
 	old := l.front.Load()
 	places := make([]place, 0, len(l.keys))
 	var bytes int64
+	ended := old.ended
 	add := func(s *segment, i int) {
 		entries, k := s.final(), (*s.keys.Load())[i]
 		switch {
 		case k.newest.Load() != entries[i].seq: // a newer one has the key
 		case entries[i].expired(now):
 			delete(l.keys, k.name)
+			ended = max(ended, entries[i].seq)
 		default:
 			places = append(places, place{s, i})
 			bytes += int64(entries[i].end - start(entries, i))
@@ -106,6 +110,7 @@ func (l *latest) compact(now time.Duration, keep Retention, least int) (grown in
 		add(p.segment, p.index)
 		next.upTo = p.segment.final()[p.index].seq
 	}
+	next.ended = ended
 	clear(l.behind)
 	l.behind = l.behind[:0]
 	for keep.Events > 0 && len(places) > keep.Events || keep.Bytes > 0 && bytes > keep.Bytes && len(places) > least {
@@ -128,6 +133,16 @@ func (l *latest) lose(seq uint64) {
 	f := *l.front.Load()
 	f.lost = seq
 	l.front.Store(&f)
+}
+
+// expired reports whether there is anything in f that need not be.
+func (f *front) expired(now time.Duration) bool {
+	for _, s := range f.segments {
+		if slices.ContainsFunc(s.final(), func(e entry) bool { return e.expired(now) }) {
+			return true
+		}
+	}
+	return false
 }
 
 // superseded reports whether v's first entry, e, says nothing of its key any more.

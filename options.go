@@ -143,7 +143,8 @@ const (
 	// Block makes Publish wait, until its context ends, as long as a reader
 	// has not got what the message would push out of the History by Events or
 	// Bytes. A stream that is stuck holds it up to the write timeout, a
-	// Subscription whose Events nobody receives for ever. Readers of a pattern
+	// Subscription whose Events nobody receives for ever, one that waits for a
+	// Snapshot as long as that takes. Readers of a pattern
 	// are waited for if OverflowFor says Block of the pattern. With a Broker it
 	// means SkipToOldest.
 	Block

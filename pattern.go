@@ -9,7 +9,7 @@ import (
 // log of its topic and to that of each pattern that matches it. A reader of a
 // pattern is then a cursor in one log, however many topics there are and
 // whenever they come into being. What happened before the pattern's log began
-// it takes from the logs of the topics, see reader.old.
+// it takes from the logs of the topics, see reader.lookUpPast.
 
 // patternLinger is how long the log of a pattern that nobody reads is kept. It
 // costs every publish to its topics, so it need only outlast a reconnect.

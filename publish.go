@@ -19,7 +19,8 @@ var scratch = sync.Pool{New: func() any { return new([]byte) }}
 // Block, and for room a moment as Options.MaxHistory says. The hub sets ID and Topic itself, whatever m holds there, and a message
 // without Data is sent with empty data. Errors: [ErrInvalidTopic],
 // [sse.ErrInvalidField] (also for a Type that starts with "ssehub."),
-// [sse.ErrEventTooLarge], [ErrClosed], that of ctx.
+// [sse.ErrEventTooLarge], [ErrClosed], that of ctx, a Broker's; with a Broker the
+// event may then be in the log all the same.
 func (h *Hub) Publish(ctx context.Context, topic string, m sse.Message) (Position, error) {
 	return h.PublishWith(ctx, topic, m, PublishOptions{})
 }
@@ -38,12 +39,13 @@ type PublishOptions struct {
 	// Ephemeral sends the message to those who are there, without an id, and
 	// keeps it no longer than that takes: a token of a language model, a sign
 	// that somebody types. Who reconnects does not get it, and who is too slow
-	// may miss it without being told. It needs no Key and takes no
-	// IdempotencyKey.
+	// may miss it without being told. Its Position is nobody's id; in process its
+	// ID is that of the event before. It needs no Key and takes no IdempotencyKey.
 	Ephemeral bool
 	// TTL is how long the message is of use: who comes to it later does not get
 	// it, and has lost nothing. Under Latest it ends its key: a new reader gets
-	// nothing of that, and one that has older values of it gets this one. What a reader has taken, up to 64 KiB or what a Subscription
+	// nothing of that, and one that has older values of it gets this one, or is told
+	// a gap when that has left the window. What a reader has taken, up to 64 KiB or what a Subscription
 	// holds, it still delivers. It counts in milliseconds, at most 49 days; zero means for
 	// as long as it is kept.
 	TTL time.Duration

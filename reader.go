@@ -162,6 +162,9 @@ func (r *reader) lookAll(seats []seat, until uint64, lost []*seat, floor uint64)
 			continue
 		}
 		v, dropped := s.topic.after(max(r.cursor, s.from), until)
+		if r.bare {
+			dropped = s.topic.lost() // a new reader has no value of a key that has ended
+		}
 		if dropped > max(r.cursor, s.told) {
 			s.told = dropped
 			lost = append(lost, s)

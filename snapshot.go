@@ -196,8 +196,8 @@ func (f *flight) run(ctx context.Context, snapshot Snapshot, topic string, least
 	if f.err = err; err != nil {
 		return
 	}
-	if maxSize > 0 && len(m.Data)+len(m.Type) > maxSize {
-		f.err = fmt.Errorf("%w: limit %d bytes", sse.ErrEventTooLarge, maxSize)
+	if size := len(m.Data) + len(m.Type); maxSize > 0 && size > maxSize {
+		f.err = fmt.Errorf("%d bytes, MaxEventSize is %d", size, maxSize)
 		return
 	}
 	if at.Epoch == least.Epoch {

@@ -1,6 +1,7 @@
 package ssehub_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -470,4 +471,90 @@ func snapshotModel(t *testing.T, rng *rand.Rand) {
 		r.sub.Close()
 	}
 	require.Positive(t, c.calls)
+}
+
+// A topic that changes seldom has readers all the same: that its state is older
+// than what the hub knows of topics out of memory is no loss.
+func TestSnapshotOfQuietTopic(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		broker := new(brokertest.Memory)
+		for _, opts := range []ssehub.Options{{}, {OverflowFor: latestOf("n")}, {Broker: broker}} {
+			c := newCounters(t, opts)
+			state := func() {
+				t.Helper()
+				sub, err := c.hub.Subscribe(t.Context(), "n")
+				require.NoError(t, err)
+				m := <-sub.Events()
+				require.Equal(t, "state 1", m.Type+" "+string(m.Data))
+				sub.Close()
+			}
+			c.add(t, "n")
+			for range 5 {
+				publish(t, c.hub, "busy", "x")
+			}
+			time.Sleep(time.Hour)
+			publish(t, c.hub, "busy", "x")
+			state()
+			if opts.Broker != nil {
+				broker.Trim(5)
+				c.hub.Close()
+				opts.SnapshotFor = func(string) ssehub.Snapshot { return c.snapshot }
+				c.hub = newHub(t, &opts)
+				state()
+			}
+		}
+	})
+}
+
+// Promise 7: readers of one topic who come at the same time have one copy of its
+// state, however long they take for it.
+func TestSnapshotIsShared(t *testing.T) {
+	const size, readers = 1 << 20, 100
+	synctest.Test(t, func(t *testing.T) {
+		hub := newHub(t, &ssehub.Options{SnapshotFor: func(string) ssehub.Snapshot {
+			return func(context.Context, string) (sse.Message, ssehub.Position, error) {
+				return sse.Message{Data: bytes.Repeat([]byte("x"), size-10)}, ssehub.Position{}, nil
+			}
+		}})
+		server := ssetest.NewServer(hub.Handler("n"))
+		defer server.Close()
+		before := heap()
+		for range readers {
+			res, err := server.Client().Get(server.URL)
+			require.NoError(t, err)
+			defer res.Body.Close() // and does not read
+		}
+		synctest.Wait()
+		require.Less(t, heap()-before, int64(readers*size/4))
+	})
+}
+
+// A state above the limit of events is refused, as clients would.
+func TestSnapshotTooLarge(t *testing.T) {
+	hub := newHub(t, &ssehub.Options{MaxEventSize: 100, SnapshotFor: func(string) ssehub.Snapshot {
+		return func(context.Context, string) (sse.Message, ssehub.Position, error) {
+			return sse.Message{Data: make([]byte, 101)}, ssehub.Position{}, nil
+		}
+	}})
+	sub, err := hub.Subscribe(t.Context(), "n")
+	require.NoError(t, err)
+	<-sub.Events()
+	require.ErrorContains(t, sub.Err(), "101 bytes")
+}
+
+// Promise 8: Shutdown does not wait for a state that nobody waits for any more.
+func TestSnapshotAtShutdown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hub := ssehub.New(&ssehub.Options{SnapshotFor: func(string) ssehub.Snapshot {
+			return func(ctx context.Context, _ string) (sse.Message, ssehub.Position, error) {
+				<-ctx.Done()
+				return sse.Message{}, ssehub.Position{}, ctx.Err()
+			}
+		}})
+		stream(t, hub.Handler("n"), "/", "")
+		synctest.Wait()
+		start := time.Now()
+		require.NoError(t, hub.Shutdown(t.Context()))
+		require.Less(t, time.Since(start), time.Second)
+	})
 }

@@ -24,7 +24,8 @@ type Subscription struct {
 // Subscribe reads the events of topics, which may be patterns, that are published
 // from now on, until ctx ends, Close is called or the hub ends. The caller must
 // receive from Events until it is closed, or call Close or end ctx; Shutdown
-// waits for that. Errors: [ErrInvalidTopic], [ErrClosed].
+// waits for that. With a Broker it waits as Ready does. Errors: [ErrInvalidTopic],
+// [ErrClosed], that of ctx.
 func (h *Hub) Subscribe(ctx context.Context, topics ...string) (*Subscription, error) {
 	return h.Resume(ctx, "", topics...)
 }
@@ -75,7 +76,8 @@ func (s *Subscription) All() iter.Seq2[sse.Message, error] {
 
 // Events returns the channel of messages, which is closed when the
 // Subscription has ended. A loss shows as a message of type [sse.TypeGap],
-// with a [sse.Gap] as JSON; package client does so with its ControlEvents.
+// with a [sse.Gap] as JSON; package client does so with its ControlEvents. What
+// comes without an ID at first is the state, and the next ID is behind all of it.
 func (s *Subscription) Events() <-chan sse.Message {
 	return s.events
 }

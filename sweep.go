@@ -77,6 +77,9 @@ func (h *Hub) endSweep() {
 func (h *Hub) forget(t *topic, now time.Duration) bool {
 	t.trim(now, h.opts.History)
 	t.trimEphemeral(now)
+	if t.latest != nil && t.expires.Load() && t.latest.front.Load().expired(now) {
+		*t.total += t.latest.compact(now, h.opts.History, 1)
+	}
 	events, _ := t.kept()
 	switch {
 	case t.readers > 0:

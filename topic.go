@@ -216,11 +216,11 @@ func (t *topic) after(cursor, until uint64) (v view, dropped uint64) {
 		if cursor < front.upTo {
 			if v := t.find(front.segments, cursor, until); v.buf != nil {
 				v.more, v.expires = true, t.expires.Load()
-				return v, front.lost
+				return v, max(front.lost, front.ended)
 			}
 			cursor = front.upTo
 		}
-		dropped = front.lost
+		dropped = max(front.lost, front.ended)
 	} else {
 		cursor = max(cursor, dropped)
 	}

@@ -13,8 +13,8 @@ import (
 // net/http/httptrace; any may be nil. They run on the goroutine that the thing
 // happens on, under no lock: one that is slow or blocks holds up that one
 // publisher or subscriber, heartbeats included, and nobody else, unless
-// publishers wait for it under Block. One that panics is logged, the first time
-// with its stack, and goes on. They must be safe for concurrent use.
+// publishers wait for it under Block. When one panics that goes on, and is logged
+// with its stack, once for each function. They must be safe for concurrent use.
 //
 // They may call the hub. What a subscriber's function waits for must not be the
 // subscriber itself: give Shutdown a context that ends. Close ends by itself.

@@ -92,10 +92,25 @@ func TestTTLUnderLatest(t *testing.T) {
 		for i := range 100 {
 			send("tick", fmt.Sprint(i), 0)
 		}
+		rec, end2 := stream(t, hub.Handler("t"), "/", hub.Position().Epoch+"-1")
+		synctest.Wait()
+		end2()
+		require.Len(t, gaps(t, rec.Messages()), 1, "who has the row may keep it for ever")
 		require.Contains(t, state(), "stays")
 		require.Contains(t, state(), "back again")
 		require.NotContains(t, state(), "gone")
 		require.NotContains(t, state(), "removed")
+
+		for i := range 5 {
+			send(fmt.Sprint("short ", i), "x", time.Minute)
+		}
+		time.Sleep(time.Second)
+		for range 30 {
+			send("tick", "x", time.Minute) // these push some of them out of the window in time
+		}
+		time.Sleep(time.Hour)
+		require.Equal(t, []string{"stays", "back again"}, state())
+		require.Equal(t, 2, hub.Stats().Events, "they leave memory, though nothing is published")
 	})
 }
 

@@ -77,8 +77,8 @@ type Options struct {
 	// is set.
 	OnGap func(gap sse.Gap)
 
-	// ControlEvents delivers a hub's own events, of types sse.TypeHello and
-	// sse.TypeGap, along with the application's, and losses that the client
+	// ControlEvents delivers a hub's own events, of types sse.TypeHello,
+	// sse.TypeGap and sse.TypeMark, along with the application's, and losses that the client
 	// itself has found as sse.TypeGap too.
 	ControlEvents bool
 }

@@ -28,7 +28,7 @@ const (
 	VerdictResumed = "resumed" // the stream goes on right behind the id
 	VerdictGap     = "gap"     // events behind the id are no longer kept
 	VerdictEpoch   = "epoch"   // the id is of another life of the log, as after a restart
-	VerdictInvalid = "invalid" // the id is not one that a hub made
+	VerdictInvalid = "invalid" // the id is no position
 	VerdictAhead   = "ahead"   // the id is above all that was published
 )
 
