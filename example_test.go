@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log"
 	"net/http"
+	"strconv"
+	"sync"
 	"time"
 
 	"github.com/ssehub-go/ssehub"
@@ -135,4 +138,102 @@ func ExampleOptions_authorize() {
 		},
 	})
 	http.Handle("GET /mine", hub.Handler()) // ?topic=user.ann
+}
+
+// A topic under Latest is a table: who comes later gets the newest value of each
+// row.
+func ExampleHub_PublishWith() {
+	ctx := context.Background()
+	hub := ssehub.New(&ssehub.Options{Overflow: ssehub.Latest})
+	defer hub.Close()
+	set := func(row, value string) {
+		message := sse.Message{Data: []byte(row + "=" + value)}
+		if _, err := hub.PublishWith(ctx, "table", message, ssehub.PublishOptions{Key: row}); err != nil {
+			log.Print(err)
+		}
+	}
+	set("a", "1")
+	set("b", "1")
+	set("a", "2")
+	sub, err := hub.Subscribe(ctx, "table")
+	if err != nil {
+		log.Print(err)
+		return
+	}
+	defer sub.Close()
+	for range 2 {
+		fmt.Printf("%s\n", (<-sub.Events()).Data)
+	}
+	// Output:
+	// b=1
+	// a=2
+}
+
+// A counter whose changes are events: a subscriber that is new gets the counter
+// first, and then what is added to it.
+func ExampleSnapshot() {
+	ctx := context.Background()
+	var hub *ssehub.Hub
+	var mu sync.Mutex // a change and its event are one step
+	var counter int
+	var asOf ssehub.Position
+	add := func(n int) {
+		mu.Lock()
+		defer mu.Unlock()
+		pos, err := hub.Publish(ctx, "counter", sse.Message{Type: "add", Data: strconv.AppendInt(nil, int64(n), 10)})
+		if err != nil {
+			log.Print(err)
+			return
+		}
+		counter, asOf = counter+n, pos
+	}
+	hub = ssehub.New(&ssehub.Options{SnapshotFor: func(topic string) ssehub.Snapshot {
+		if topic != "counter" {
+			return nil
+		}
+		return func(context.Context, string) (sse.Message, ssehub.Position, error) {
+			mu.Lock()
+			defer mu.Unlock()
+			return sse.Message{Type: "counter", Data: strconv.AppendInt(nil, int64(counter), 10)}, asOf, nil
+		}
+	}})
+	defer hub.Close()
+	add(3)
+	add(4)
+	sub, err := hub.Subscribe(ctx, "counter")
+	if err != nil {
+		log.Print(err)
+		return
+	}
+	defer sub.Close()
+	for range 2 {
+		m := <-sub.Events()
+		fmt.Printf("%s %s\n", m.Type, m.Data)
+		if m.Type == "counter" {
+			add(5)
+		}
+	}
+	// Output:
+	// counter 7
+	// add 5
+}
+
+func ExampleTrace() {
+	hub := ssehub.New(&ssehub.Options{Trace: &ssehub.Trace{
+		Published: func(p ssehub.PublishInfo) { fmt.Println("published to", p.Topic) },
+		Left:      func(s ssehub.SubscriberInfo, err error) { fmt.Println("left", s.Topics, err) },
+	}})
+	sub, err := hub.Subscribe(context.Background(), "news")
+	if err != nil {
+		log.Print(err)
+		return
+	}
+	if _, err := hub.Publish(context.Background(), "news", sse.Message{}); err != nil {
+		log.Print(err)
+	}
+	<-sub.Events()
+	hub.Close()
+	// Output:
+	// published to news
+	// left [news] ssehub: hub closed
 }
