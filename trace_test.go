@@ -131,6 +131,7 @@ func TestTrace(t *testing.T) {
 			sub, err := hub.Resume(t.Context(), ssehub.Position{Epoch: hub.Position().Epoch}.String(), "n", "m")
 			require.NoError(t, err)
 			require.Equal(t, sse.TypeGap, (<-sub.Events()).Type)
+			synctest.Wait()
 			publishNumbers(t, hub, "m", 4, 6) // while 2 is held for us
 			for range 3 {
 				<-sub.Events()
