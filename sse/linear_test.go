@@ -51,7 +51,9 @@ func TestLinearTime(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			once, fourTimes := strings.Repeat(tt.unit, tt.n), strings.Repeat(tt.unit, 4*tt.n)
 			// What else the machine does only adds to a time, so the fastest of
-			// some is the truest; and it may spoil some ratios, but not twenty.
+			// some is the truest; and it may spoil some ratios, but not twenty. Caches
+			// that others fill count more for the longer input: halfway to sixteen is
+			// far enough.
 			var ratio float64
 			for range 20 {
 				quick, slow := time.Duration(math.MaxInt64), time.Duration(math.MaxInt64)
@@ -59,11 +61,11 @@ func TestLinearTime(t *testing.T) {
 					quick = min(quick, timeOf(tt.f, once))
 					slow = min(slow, timeOf(tt.f, fourTimes))
 				}
-				if ratio = float64(slow) / float64(quick); ratio <= 4.5 {
+				if ratio = float64(slow) / float64(quick); ratio <= 8 {
 					return
 				}
 			}
-			require.LessOrEqual(t, ratio, 4.5)
+			require.LessOrEqual(t, ratio, 8.0)
 		})
 	}
 }
