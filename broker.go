@@ -36,8 +36,8 @@ import (
 //     passed over an event, First is above that event.
 //  8. Bounds returns the Epoch and which events are kept: First to Last; First is
 //     Last+1 if there is none. Within an Epoch neither falls. Last is no less
-//     than the position of any Append that has returned. Bounds ends soon after
-//     its context.
+//     than the position of any Append that has returned, or of any event that a
+//     Read has yielded. Bounds ends soon after its context.
 //  9. The Epoch changes whenever a Seq could be used again: the log was deleted,
 //     flushed, restored from an old copy, or has lost its end. Events carry it.
 //     A Read from a position of another Epoch ends with an error, as does one

@@ -84,12 +84,15 @@ func (l *Log) page(ctx context.Context, after uint64, r *ssehub.Range) (page []e
 	if err := l.ended(ctx); err != nil {
 		return nil, err
 	}
+	l.mu.Lock()
+	last := l.at.last // what is committed since is not in Bounds yet
+	l.mu.Unlock()
 	err = l.db.View(func(tx *bolt.Tx) error {
 		cursor := tx.Bucket(events).Cursor()
 		size := 0
 		for k, v := cursor.Seek(number(after + 1)); k != nil && len(page) < maxPage && size < maxBytes; k, v = cursor.Next() {
 			seq := binary.BigEndian.Uint64(k)
-			if !r.Follow && seq > r.Until {
+			if seq > last || !r.Follow && seq > r.Until {
 				return nil
 			}
 			page = append(page, entry{seq, bytes.Clone(v)})

@@ -10,6 +10,7 @@ package brokertest
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -403,6 +404,20 @@ func (s *suite) oneOrder() {
 	}
 	var all sync.Map
 	var publishing sync.WaitGroup
+	looking := s.Peer(s, b)
+	publishing.Go(func() { // what a Read has yielded is in Bounds
+		n := 0
+		for e, err := range looking.Read(s.ctx, ssehub.Range{After: start, Follow: true}) {
+			bounds, boundsErr := b.Bounds(s.ctx)
+			if err = cmp.Or(err, boundsErr); err != nil || bounds.Last < e.Position.Seq {
+				s.Errorf("bounds %+v behind an event at %v, %v", bounds, e.Position, err)
+				return
+			}
+			if n++; n == publishers*each {
+				return
+			}
+		}
+	})
 	for p := range publishers {
 		peer := s.Peer(s, b)
 		publishing.Go(func() {
