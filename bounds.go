@@ -9,7 +9,7 @@ import "fmt"
 func (h *Hub) skipTo(seq uint64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if !h.isDraining() {
+	if !h.noNews() {
 		h.head.Store(max(h.head.Load(), seq))
 		h.endNewsIfDue()
 	}
@@ -39,7 +39,7 @@ func (h *Hub) settle(bounds Bounds, first uint64) error {
 	defer h.mu.Unlock()
 	head := h.head.Load()
 	switch before := max(1, first) - 1; {
-	case h.isDraining():
+	case h.noNews():
 	case h.epoch == "":
 		h.begin(bounds.Epoch, before)
 	case bounds.Epoch != h.epoch:

@@ -135,7 +135,7 @@ func (h *Hub) Ready(ctx context.Context) error {
 	select {
 	case <-h.ready:
 		return nil
-	case <-h.drain:
+	case <-h.news.Done():
 		return ErrClosed
 	case <-ctx.Done():
 		return context.Cause(ctx)

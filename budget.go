@@ -3,6 +3,7 @@ package ssehub
 import (
 	"cmp"
 	"slices"
+	"sort"
 	"time"
 )
 
@@ -69,7 +70,7 @@ func (h *Hub) runEvict() {
 // evictDone reports whether enough is free, and then has publishers go on: not
 // sooner, or each step would wake all of them. It needs h.mu.
 func (h *Hub) evictDone() bool {
-	if h.excess() > 0 && !h.isDraining() {
+	if h.excess() > 0 && !h.noNews() {
 		return false
 	}
 	h.evicting = false
@@ -89,39 +90,27 @@ func (h *Hub) excess() int64 {
 // where nobody lags, the most bytes; or that it is done.
 func (h *Hub) victims() (victims []victim, done bool) {
 	h.mu.Lock()
+	readers := h.readerList()
+	h.mu.Unlock()
+	slow := slowest(readers)
+	h.mu.Lock()
 	defer h.mu.Unlock()
-	held := 0 // topics looked at since the lock was taken
-	pause := func(topics int) {
-		if held += topics; held >= sweepStep {
-			h.mu.Unlock()
-			h.mu.Lock()
-			held = 0
-		}
-	}
-	slowest := make(map[*topic]uint64)
-	for r := range h.readers { // the map may change in a pause: such readers are seen or not, and both will do
-		got := r.got.Load()
-		for i := range r.seats {
-			t := r.seats[i].topic
-			if at, ok := slowest[t]; t.last.Load() > got && (!ok || got < at) {
-				slowest[t] = got
-			}
-		}
-		pause(len(r.seats))
-	}
 	for i := 0; i < len(h.all); i++ {
 		t := h.all[i]
 		if _, bytes := t.kept(); bytes > 0 {
 			v := victim{topic: t, bytes: bytes}
-			if at, ok := slowest[t]; ok {
-				v.lag = t.behind(at)
+			if r := slow[t]; r != nil {
+				v.lag = t.behind(r.got.Load())
 			}
 			if v.lag <= maxSegment {
 				v.lag = 0 // that much may be in a write, which is no lag
 			}
 			victims = append(victims, v)
 		}
-		pause(1)
+		if i%sweepStep == sweepStep-1 {
+			h.mu.Unlock() // for a moment: the topics that a change moves are seen or not, and both will do
+			h.mu.Lock()
+		}
 	}
 	h.mu.Unlock()
 	slices.SortFunc(victims, func(a, b victim) int {
@@ -210,7 +199,7 @@ func (t *topic) behind(cursor uint64) (bytes int64) {
 	for _, segments := range logs {
 		for _, s := range slices.Backward(segments) {
 			entries := s.final()
-			i, _ := slices.BinarySearchFunc(entries, cursor+1, func(e entry, seq uint64) int { return cmp.Compare(e.seq, seq) })
+			i := sort.Search(len(entries), func(i int) bool { return entries[i].seq > cursor })
 			i = max(i, s.first)
 			bytes += int64(uint32(s.used) - start(entries, i))
 			if i > s.first {

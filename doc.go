@@ -91,9 +91,9 @@
 // after. What the broker has dropped before a hub read it is told to all of the
 // hub's readers, as is a log that has begun anew; while a broker is down streams
 // stay. A hub that starts has what the broker kept: under Latest the value of a
-// key whose newest event is older than that is gone. (TestBrokerSharesLog, TestBrokerFails, TestBrokerDropsUnread,
-// TestBrokerBeginsAnew, TestBrokerNodeBehind, TestBrokerDownAtStart,
-// TestBrokerShutdown, and TestModel)
+// key whose newest event is older than that is gone. (TestBrokerSharesLog,
+// TestBrokerFails, TestBrokerDropsUnread, TestBrokerBeginsAnew,
+// TestBrokerNodeBehind, TestBrokerDownAtStart, TestBrokerShutdown, and TestModel)
 //
 // # Guarantees
 //

@@ -39,7 +39,7 @@ func (f *follower) run(ctx context.Context) {
 		if f.hub.head.Load() != head {
 			failures = 0
 		}
-		f.hub.opts.Logger.Warn("ssehub: broker cannot be read, trying again", "error", err)
+		f.hub.opts.Logger.Warn("ssehub: reading the broker's log has ended, trying again", "error", err)
 		wait := min(maxFollowWait, 50*time.Millisecond<<min(failures, 10))
 		timer := time.NewTimer(wait/2 + rand.N(wait/2))
 		select {
@@ -225,7 +225,7 @@ func (h *Hub) since(published time.Time) time.Duration {
 func (h *Hub) putFollowed(e *appending, topics []string) (room <-chan struct{}, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.isDraining() {
+	if h.noNews() {
 		return nil, nil
 	}
 	t := h.published(topics[0], topics[1:])

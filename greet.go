@@ -10,15 +10,16 @@ import (
 )
 
 // goOn sets the cursor, and in control what the reader must be told first. All
-// events up to head can be seen.
-func (r *reader) goOn(ctx context.Context, lastEventID string, head uint64, greet bool) {
+// events up to where it joined can be seen.
+func (r *reader) goOn(ctx context.Context, lastEventID string) {
+	head := r.joined
 	if lastEventID == "" {
 		r.cursor = head
 		id := r.position(head)
 		if r.fresh = r.awaitSnapshots(r.allSeats()); r.fresh || r.lookUpState(head) {
 			id = Position{} // that comes behind the state
 		}
-		r.hello(greet, sse.VerdictFresh, id)
+		r.hello(sse.VerdictFresh, id)
 		return
 	}
 	pos, err := ParsePosition(lastEventID)
@@ -41,7 +42,7 @@ func (r *reader) goOn(ctx context.Context, lastEventID string, head uint64, gree
 	}
 	// The id of the hello is the one the client came with. Had it a new one, a
 	// client that is cut before the gap would never be told.
-	r.hello(greet, verdict, pos)
+	r.hello(verdict, pos)
 	switch verdict {
 	case sse.VerdictResumed:
 		return
@@ -79,9 +80,9 @@ func (r *reader) appendGapOfAll(b []byte, reason string, from Position, lost []*
 
 // hello puts the first event of a stream into control; id is the place that
 // the client may resume from.
-func (r *reader) hello(greet bool, verdict string, id Position) {
+func (r *reader) hello(verdict string, id Position) {
 	r.origin, r.verdict = id, verdict
-	if !greet || r.hub.opts.NoHello && r.hub.opts.Trace == nil {
+	if !r.greet || r.hub.opts.NoHello && r.hub.opts.Trace == nil {
 		return
 	}
 	r.id = uuid.NewString()

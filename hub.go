@@ -49,20 +49,17 @@ type Hub struct {
 	putEvents uint64             // ever
 	putBytes  uint64             // of these
 	draining  bool
-	killed    bool
 
-	meter    *meter        // what readers count: apart, so that they do not slow publishers down
-	panicked atomic.Uint32 // hooks of Trace that have
-	warned   sync.Once     // of connections without deadlines
-	drain    chan struct{} // closed when Shutdown has begun and nothing more comes; spread is set before
-	spread   time.Duration
-	kill     chan struct{}  // closed when Close begins
-	tasks    sync.WaitGroup // streams, subscriptions, the waker, runEvict, the follower
+	meter    *meter         // what readers count: apart, so that they do not slow publishers down
+	panicked atomic.Uint32  // hooks of Trace that have
+	warned   sync.Once      // of connections without deadlines
+	spread   time.Duration  // set before news ends
+	tasks    sync.WaitGroup // streams, subscriptions, the waker, runEvict, the follower, calls of Snapshots
 
-	ctx           context.Context // ends with Close
-	stop          context.CancelFunc
-	following     context.Context // ends when nothing more comes: of the follower and of Snapshots
-	stopFollowing context.CancelFunc
+	ctx     context.Context // ends when Close begins
+	end     context.CancelFunc
+	news    context.Context // of ctx; ends when Shutdown has begun and nothing more comes
+	endNews context.CancelFunc
 }
 
 // New returns a Hub; nil means the default options. Without a Broker it holds its
@@ -77,16 +74,14 @@ func New(opts *Options) *Hub {
 		readers: make(map[*reader]struct{}),
 		flights: make(map[*topic]*flight),
 		meter:   new(meter),
-		drain:   make(chan struct{}),
-		kill:    make(chan struct{}),
 	}
-	h.ctx, h.stop = context.WithCancel(context.Background())
-	h.following, h.stopFollowing = context.WithCancel(h.ctx)
+	h.ctx, h.end = context.WithCancel(context.Background())
+	h.news, h.endNews = context.WithCancel(h.ctx)
 	if h.opts.Broker == nil {
 		h.begin(newEpoch(), 0)
 		close(h.ready)
 	} else {
-		h.tasks.Go(func() { (&follower{hub: h}).run(h.following) })
+		h.tasks.Go(func() { (&follower{hub: h}).run(h.news) })
 	}
 	return h
 }

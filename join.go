@@ -21,8 +21,7 @@ type joining struct {
 // one of the tasks that Shutdown and Close wait for.
 func (h *Hub) join(lastEventID string, topics []string, as joining) (*reader, error) {
 	r := &reader{hub: h, wake: make(chan struct{}, 1), allow: as.allow, plain: as.plain, greet: as.greet}
-	head, err := r.sit(topics)
-	if err != nil {
+	if err := r.sit(topics); err != nil {
 		return nil, err
 	}
 	r.named = len(topics) > 1 || isPattern(topics[0])
@@ -32,15 +31,15 @@ func (h *Hub) join(lastEventID string, topics []string, as joining) (*reader, er
 			r.leave()
 		}
 	}()
-	r.goOn(as.ctx, lastEventID, head, as.greet)
-	r.describe(topics, lastEventID, head)
+	r.goOn(as.ctx, lastEventID)
+	r.describe(topics, lastEventID)
 	r.moved()
 	joined = true
 	return r, nil
 }
 
-// sit takes seats at topics, and returns the head as of which it did.
-func (r *reader) sit(topics []string) (head uint64, err error) {
+// sit takes seats at topics, and joins as of the hub's head.
+func (r *reader) sit(topics []string) error {
 	h := r.hub
 	policies := make([]Overflow, len(topics))
 	snapshots := make([]Snapshot, len(topics))
@@ -53,7 +52,7 @@ func (r *reader) sit(topics []string) (head uint64, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.draining {
-		return 0, ErrClosed
+		return ErrClosed
 	}
 	r.standing = standing{
 		life: h.life.Load(), epoch: h.epoch, joined: h.head.Load(),
@@ -70,7 +69,7 @@ func (r *reader) sit(topics []string) (head uint64, err error) {
 			t.block.sit(r)
 		}
 	}
-	return r.joined, nil
+	return nil
 }
 
 // joinAgain has r go on in a log that has begun anew, where it is told so.
@@ -81,9 +80,9 @@ func (r *reader) joinAgain() error {
 	}
 	from := r.position(r.cursor)
 	r.leave()
-	head, err := r.sit(topics)
+	err := r.sit(topics)
 	if err == nil {
-		r.goOn(r.hub.ctx, from.String(), head, r.greet)
+		r.goOn(r.hub.ctx, from.String())
 	}
 	return err
 }

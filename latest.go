@@ -10,8 +10,8 @@ import (
 // The log of a topic under Latest is compacted: an event that leaves the window
 // is dropped if a newer one has its key, and else kept in front of the window. A
 // cursor that has fallen off the window, or begins at zero, meets the newest
-// event of each key there, and then the window; nothing else in the hub knows
-// about keys.
+// event of each key there, and then the window. A new reader leaves out what is
+// superseded in the window, too; nothing else in the hub knows about keys.
 //
 // Compacting copies what it keeps. So that this costs each event a copy or two,
 // it waits until there is as much to look at as it kept the last time.

@@ -15,12 +15,12 @@ import (
 var scratch = sync.Pool{New: func() any { return new([]byte) }}
 
 // Publish appends m to the log of topic and returns its position, whose text
-// is the id of the event. It copies m, waits for subscribers only under
-// Block, and for room a moment as Options.MaxHistory says. The hub sets ID and Topic itself, whatever m holds there, and a message
-// without Data is sent with empty data. Errors: [ErrInvalidTopic],
-// [sse.ErrInvalidField] (also for a Type that starts with "ssehub."),
-// [sse.ErrEventTooLarge], [ErrClosed], that of ctx, a Broker's; with a Broker the
-// event may then be in the log all the same.
+// is the id of the event. It copies m, waits for subscribers only under Block, and
+// for room a moment as Options.MaxHistory says. ID and Topic of m count for
+// nothing, and without Data it is sent with empty data. Errors:
+// [ErrInvalidTopic], [sse.ErrInvalidField] (also for a Type that starts with
+// "ssehub."), [sse.ErrEventTooLarge], [ErrClosed], that of ctx, a Broker's; with a
+// Broker the event may then be in the log all the same.
 func (h *Hub) Publish(ctx context.Context, topic string, m sse.Message) (Position, error) {
 	return h.PublishWith(ctx, topic, m, PublishOptions{})
 }
@@ -65,7 +65,7 @@ func (h *Hub) PublishWith(ctx context.Context, topic string, m sse.Message, opts
 	if err := ctx.Err(); err != nil {
 		return Position{}, err
 	}
-	if err := h.check(topic, m, &opts); err != nil {
+	if err := h.check(topic, &m, &opts); err != nil {
 		return Position{}, err
 	}
 	buf := scratch.Get().(*[]byte)
@@ -95,7 +95,7 @@ func (h *Hub) PublishWith(ctx context.Context, topic string, m sse.Message, opts
 			select {
 			case <-room:
 				continue
-			case <-h.drain:
+			case <-h.news.Done():
 				return Position{}, ErrClosed
 			case <-ctx.Done():
 				return Position{}, ctx.Err()
@@ -121,7 +121,7 @@ func (h *Hub) PublishWith(ctx context.Context, topic string, m sse.Message, opts
 }
 
 // check refuses what cannot be published, but for what encoding finds.
-func (h *Hub) check(topic string, m sse.Message, opts *PublishOptions) error {
+func (h *Hub) check(topic string, m *sse.Message, opts *PublishOptions) error {
 	size := len(m.Data) + len(m.Type) + len(topic)
 	for _, name := range opts.Topics {
 		size += len(name)

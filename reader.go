@@ -88,7 +88,7 @@ func (r *reader) next() ([]byte, error) {
 		return frames, nil
 	}
 	if r.awaited != nil {
-		if r.hub.isDraining() { // the next server has it, too
+		if r.hub.noNews() { // the next server has it, too
 			return nil, ErrClosed
 		}
 		if frames, err := r.nextSnapshots(); frames != nil || err != nil || r.awaited != nil {
@@ -101,7 +101,7 @@ func (r *reader) next() ([]byte, error) {
 		}
 	}
 	for {
-		ending := r.hub.isDraining() // read first: then nothing is published behind what look finds
+		ending := r.hub.noNews() // read first: then nothing is published behind what look finds
 		until := r.hub.head.Load()
 		views, lost, floor := r.look(until)
 		switch {

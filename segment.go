@@ -30,7 +30,7 @@ type segment struct {
 // entry describes one frame, which starts where the one before it ends.
 type entry struct {
 	seq uint64
-	at  time.Duration // since Hub.started: monotonic, whatever the wall clock does
+	at  time.Duration // since Hub.started, on the monotonic clock; with a Broker as the publisher's clock has it
 	end uint32
 	ttl uint32 // milliseconds; 0 for ever. It takes no room that would not be padding
 }

@@ -78,13 +78,10 @@ func (h *Hub) cut() {
 	h.refuse(func(int) time.Duration { return 0 })
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.killed {
+	if h.isCut() {
 		return
 	}
-	h.killed = true
-	h.endNews()
-	h.stop()
-	close(h.kill)
+	h.end()
 	for r := range h.readers {
 		if r.conn != nil {
 			h.tasks.Go(r.conn.Close) // each may wait for its write
@@ -108,28 +105,12 @@ func (h *Hub) refuse(spread func(readers int) time.Duration) {
 	h.endNewsIfDue()
 }
 
-// endNews tells the readers that nothing more will come. It needs h.mu.
-func (h *Hub) endNews() {
-	if !h.isDraining() {
-		h.stopFollowing()
-		close(h.drain)
-	}
+// noNews reports whether nothing more comes.
+func (h *Hub) noNews() bool {
+	return h.news.Err() != nil
 }
 
-func (h *Hub) isDraining() bool {
-	select {
-	case <-h.drain:
-		return true
-	default:
-		return false
-	}
-}
-
-func (h *Hub) isKilled() bool {
-	select {
-	case <-h.kill:
-		return true
-	default:
-		return false
-	}
+// isCut reports whether Close has begun.
+func (h *Hub) isCut() bool {
+	return h.ctx.Err() != nil
 }

@@ -151,8 +151,8 @@ func (h *Hub) fly(s *seat, r *reader) *flight {
 		lost := t.lost() // it may be a bound for all topics; what was published before the call is in the state
 		h.tasks.Go(func() {
 			defer h.land(t, f) // even if the call ends its goroutine
-			f.run(h.following, snapshot, t.name, Position{Epoch: epoch, Seq: lost}, h.opts.MaxEventSize)
-			if at := (Position{Epoch: epoch, Seq: f.upTo}); f.err == nil && at.Seq > h.head.Load() && !h.reaches(h.following, at) {
+			f.run(h.news, snapshot, t.name, Position{Epoch: epoch, Seq: lost}, h.opts.MaxEventSize)
+			if at := (Position{Epoch: epoch, Seq: f.upTo}); f.err == nil && at.Seq > h.head.Load() && !h.reaches(h.news, at) {
 				f.err = fmt.Errorf("no event is at its position %v", at)
 			}
 		})
@@ -167,7 +167,7 @@ func (h *Hub) land(t *topic, f *flight) {
 	delete(h.flights, t)
 	waiting := f.waiting
 	f.waiting = nil
-	awaited := h.topics[t.name] == t && h.following.Err() == nil // else its readers have gone on, or are ending
+	awaited := h.topics[t.name] == t && h.news.Err() == nil // else its readers have gone on, or are ending
 	h.mu.Unlock()
 	if f.err != nil && awaited {
 		h.opts.Logger.Error("ssehub: snapshot failed, its readers are ended", "topic", t.name, "error", f.err)

@@ -7,10 +7,10 @@ import (
 )
 
 // A new reader first gets the newest event of each key of its topics under
-// Latest, as of the head at which it joins, unless that has expired. These events are sent without ids: a
-// client that is cut among them has none, and begins anew, while the id of an old
-// one would bring it the other topics' events from back then. The mark behind
-// them brings the id from which it can resume.
+// Latest, as of the head at which it joins, unless that has expired. These events
+// are sent without ids: a client that is cut among them has none, and begins
+// anew, while the id of an old one would bring it the other topics' events from
+// back then. The mark behind them brings the id from which it can resume.
 
 // beginState prepares for that behind the snapshots of some topics: what came
 // since then, or since r has joined, is a part of the state. If there is a state

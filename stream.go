@@ -62,7 +62,7 @@ func (h *Hub) serve(ctx context.Context, conn *sse.Conn, r *reader) (err error) 
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
-	case h.isKilled():
+	case h.isCut():
 		return ErrClosed
 	default:
 		return err
@@ -101,7 +101,7 @@ func (h *Hub) stream(ctx context.Context, r *reader) error {
 			if err := r.conn.Comment(""); err != nil {
 				return err
 			}
-		case <-h.drain: // there may still be news
+		case <-h.news.Done(): // there may still be news
 		case <-r.conn.Done():
 			return sse.ErrConnectionClosed
 		case <-ctx.Done():
@@ -136,7 +136,7 @@ func (h *Hub) farewell(ctx context.Context, r *reader, heartbeat *time.Timer) er
 		select {
 		case <-wait.C:
 			return ErrClosed
-		case <-h.kill:
+		case <-h.ctx.Done():
 			return ErrClosed
 		case <-heartbeat.C:
 			if err := r.conn.Comment(""); err != nil {

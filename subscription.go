@@ -132,7 +132,7 @@ func (s *Subscription) deliver(ctx context.Context, r *reader) error {
 		case s.events <- m:
 		case <-ctx.Done():
 			return context.Cause(ctx)
-		case <-r.hub.kill:
+		case <-r.hub.ctx.Done():
 			return ErrClosed
 		}
 	}
@@ -171,7 +171,7 @@ func (f *frameReader) wait() (err error) {
 	select {
 	case <-f.reader.wake:
 		return nil
-	case <-f.reader.hub.drain: // there may still be news
+	case <-f.reader.hub.news.Done(): // there may still be news
 		return nil
 	case <-f.ctx.Done():
 		return context.Cause(f.ctx)

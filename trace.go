@@ -105,14 +105,14 @@ func (h *Hub) tracePublished(info PublishInfo) {
 	}
 }
 
-// describe keeps what the hooks are told of r, which joined at head.
-func (r *reader) describe(topics []string, lastEventID string, head uint64) {
+// describe keeps what the hooks are told of r.
+func (r *reader) describe(topics []string, lastEventID string) {
 	if r.hub.opts.Trace == nil {
 		return
 	}
 	from := r.origin
 	if lastEventID == "" {
-		from = r.position(head) // the origin is zero before a state
+		from = r.position(r.joined) // the origin is zero before a state
 	}
 	r.info = &SubscriberInfo{Topics: slices.Clone(topics), Conn: r.id, Verdict: r.verdict, Position: from}
 }
