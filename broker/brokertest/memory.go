@@ -1,6 +1,7 @@
 package brokertest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"iter"
@@ -52,7 +53,7 @@ func (b *Memory) changed() {
 func (b *Memory) Append(ctx context.Context, e ssehub.Event) (ssehub.Position, error) {
 	b.lock()
 	defer b.mu.Unlock()
-	if err := firstError(ctx.Err(), b.err); err != nil {
+	if err := cmp.Or(ctx.Err(), b.err); err != nil {
 		return ssehub.Position{}, err
 	}
 	key := e.Topics[0] + "\n" + e.IdempotencyKey
@@ -110,7 +111,7 @@ func (b *Memory) Read(ctx context.Context, r ssehub.Range) iter.Seq2[ssehub.Even
 func (b *Memory) after(ctx context.Context, epoch string, seq uint64) ([]ssehub.Event, <-chan struct{}, error) {
 	b.lock()
 	defer b.mu.Unlock()
-	if err := firstError(ctx.Err(), b.err); err != nil {
+	if err := cmp.Or(ctx.Err(), b.err); err != nil {
 		return nil, nil, err
 	}
 	if epoch != b.epoch {
@@ -127,7 +128,7 @@ func (b *Memory) after(ctx context.Context, epoch string, seq uint64) ([]ssehub.
 func (b *Memory) Bounds(ctx context.Context) (ssehub.Bounds, error) {
 	b.lock()
 	defer b.mu.Unlock()
-	return ssehub.Bounds{Epoch: b.epoch, First: b.first, Last: b.last()}, firstError(ctx.Err(), b.err)
+	return ssehub.Bounds{Epoch: b.epoch, First: b.first, Last: b.last()}, cmp.Or(ctx.Err(), b.err)
 }
 
 // Trim drops the events before first.
@@ -155,11 +156,4 @@ func (b *Memory) Reset() {
 	defer b.mu.Unlock()
 	b.begin()
 	b.changed()
-}
-
-func firstError(a, b error) error {
-	if a != nil {
-		return a
-	}
-	return b
 }
