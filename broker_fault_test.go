@@ -80,7 +80,8 @@ func TestBrokerDropsBeforeBadEvent(t *testing.T) {
 			got = got[1:]
 		}
 		require.Equal(t, []string{"5", "6"}, got)
-		require.Equal(t, uint64(3), seq(t, gaps(t, rec.Messages())[0].To))
+		told := gaps(t, rec.Messages()) // two if the reader looked in the midst of it
+		require.Equal(t, uint64(3), seq(t, told[len(told)-1].To))
 	})
 }
 
