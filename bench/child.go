@@ -9,17 +9,15 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"path/filepath"
-	"strconv"
 	"time"
 )
 
 // child is a server in a process of its own, so that its memory and CPU time
 // are told apart from those of the load generator. It takes commands on its
-// standard input, one word a line, and answers each with a line of JSON. It
-// ends when its input does, so it cannot outlive this process.
+// standard input, one a line, and answers each with a line of JSON. It ends
+// when its input does, so it cannot outlive this process.
 type child struct {
-	addr    string
+	listening
 	cmd     *exec.Cmd
 	stdin   io.WriteCloser
 	answers *bufio.Reader
@@ -31,20 +29,15 @@ type answer struct {
 	Value json.RawMessage `json:"value,omitempty"`
 }
 
-// listening is a server's first word.
-type listening struct {
-	Addr string `json:"addr"`
-}
-
-// published answers "burst".
+// published answers "burst" and "paced".
 type published struct {
 	Start int64         `json:"start_ns"` // on CLOCK_MONOTONIC, which all processes share
 	Took  time.Duration `json:"took_ns"`
 }
 
-// usage answers "usage".
-type usage struct {
-	CPU time.Duration `json:"cpu_ns"`
+// prepared answers "prepare".
+type prepared struct {
+	ID string `json:"id"` // to resume from
 }
 
 // memory answers "memory", in bytes, after a garbage collection.
@@ -55,18 +48,16 @@ type memory struct {
 }
 
 // startServer runs this program again, as a server.
-func startServer(ctx context.Context, opts options, name string, messages int) (*child, error) {
+func startServer(ctx context.Context, t task) (*child, error) {
 	exe, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
-	args := []string{"-serve", name,
-		"-conns", strconv.Itoa(opts.conns), "-idle", strconv.Itoa(opts.idle), // for the limit of open files
-		"-messages", strconv.Itoa(messages), "-size", strconv.Itoa(opts.size)}
-	if opts.profileDir != "" {
-		args = append(args, "-cpuprofile", filepath.Clean(opts.profileDir))
+	text, err := json.Marshal(t)
+	if err != nil {
+		return nil, err
 	}
-	c := &child{cmd: exec.CommandContext(ctx, exe, args...)}
+	c := &child{cmd: exec.CommandContext(ctx, exe, "-serve", string(text))}
 	c.cmd.Stderr = os.Stderr
 	if c.stdin, err = c.cmd.StdinPipe(); err != nil {
 		return nil, err
@@ -79,22 +70,42 @@ func startServer(ctx context.Context, opts options, name string, messages int) (
 	if err := c.cmd.Start(); err != nil {
 		return nil, err
 	}
-	hello, err := receive[listening](c)
-	if err != nil {
+	if c.listening, err = receive[listening](c); err != nil {
 		c.stop()
 		return nil, err
 	}
-	c.addr = hello.Addr
+	if c.PIDs == nil {
+		c.PIDs = []int{c.cmd.Process.Pid}
+	}
+	if c.Path == "" {
+		c.Path = "/"
+	}
 	return c, nil
 }
 
+// commandText is one line to a server. All have the same form.
+func commandText(name string, first, messages int, rate float64) string {
+	return fmt.Sprintf("%s %d %d %g\n", name, first, messages, rate)
+}
+
 // call sends one command and waits for its answer.
-func call[T any](c *child, command string) (T, error) {
-	if _, err := io.WriteString(c.stdin, command+"\n"); err != nil {
+func call[T any](c *child, name string, first, messages int, rate float64) (T, error) {
+	if _, err := io.WriteString(c.stdin, commandText(name, first, messages, rate)); err != nil {
 		var zero T
 		return zero, err
 	}
 	return receive[T](c)
+}
+
+// hello has a hello published.
+func (c *child) hello() error {
+	_, err := call[any](c, "hello", 0, 0, 0)
+	return err
+}
+
+// memory asks for the server's memory.
+func (c *child) memory() (memory, error) {
+	return call[memory](c, "memory", 0, 0, 0)
 }
 
 func receive[T any](c *child) (value T, err error) {
@@ -106,16 +117,26 @@ func receive[T any](c *child) (value T, err error) {
 	if err := json.Unmarshal(line, &a); err != nil {
 		return value, err
 	}
-	if a.Error != "" {
+	switch a.Error {
+	case "":
+	case errNoReplay.Error():
+		return value, errNoReplay
+	default:
 		return value, errors.New(a.Error)
 	}
 	return value, json.Unmarshal(a.Value, &value)
 }
 
-// stop ends the server and waits for its process.
+// kill does not let it end by itself. stop waits for it all the same.
+func (c *child) kill() { _ = c.cmd.Process.Kill() }
+
+// stopping is how long a server may take to end.
+const stopping = 2 * time.Second
+
+// stop ends the server and waits for its process. One that is stuck is killed.
 func (c *child) stop() {
 	c.stdin.Close()
-	timer := time.AfterFunc(5*time.Second, func() { _ = c.cmd.Process.Kill() })
+	timer := time.AfterFunc(stopping, c.kill)
 	defer timer.Stop()
 	_ = c.cmd.Wait() // how it ends says nothing about what was measured
 }

@@ -5,11 +5,6 @@ import (
 	"errors"
 )
 
-const (
-	helloType = "ssehub.hello"
-	gapType   = "ssehub.gap"
-)
-
 var errLongLine = errors.New("a line of the event stream is too long")
 
 // frames reads an event stream in pieces cut anywhere and tells its checker
@@ -24,6 +19,7 @@ type frames struct {
 	lines  int // of data in this event
 	length int // of its data, joined with LF
 	head   [seqDigits]byte
+	stamp  [stampDigits]byte // only if check wants times
 }
 
 type eventType uint8
@@ -131,6 +127,12 @@ func (f *frames) data(value []byte) {
 		} else {
 			f.head = [seqDigits]byte{} // no number
 		}
+		if f.check.times != nil {
+			f.stamp = [stampDigits]byte{}
+			if len(value) >= seqDigits+stampDigits {
+				f.stamp = [stampDigits]byte(value[seqDigits:])
+			}
+		}
 	} else {
 		f.length += 1 + len(value)
 	}
@@ -142,7 +144,11 @@ func (f *frames) dispatch() {
 	if f.lines > 0 {
 		switch f.typ {
 		case message:
+			before := f.check.received
 			f.check.message(&f.head, f.length)
+			if f.check.times != nil && f.check.received > before {
+				f.check.times.message(&f.stamp)
+			}
 		case hello:
 			f.check.hello = true
 		case gap:

@@ -14,39 +14,60 @@ const (
 	// openWave is how many connections one worker has under way at once. More
 	// than the server's accept queue takes would wait for retransmissions.
 	openWave = 128
-	// stall is how long all of a worker's connections may be silent before it
-	// gives up what is missing.
-	stall = 10 * time.Second
-	// longest bounds one burst, however slow.
+	// openStep is how many it opens before it looks for answers.
+	openStep = 16
+	// longest bounds one measurement, however slow.
 	longest = 10 * time.Minute
-	// gather is how long to sleep after reads that brought little. Waking for
-	// each message costs the generator as much as the server and is taken from
-	// the server's share of the machine. A burst looks longer by up to this.
+	// gather is how long to sleep in a burst after reads that brought little.
+	// Waking for each message costs the generator as much as the server and is
+	// taken from the server's share of the machine. A burst looks longer by up
+	// to this.
 	gather = 10 * time.Millisecond
 	// settling is how long to look for what comes behind the last message.
 	settling = 100 * time.Millisecond
 )
 
+// plan is what a generator's connections are to do.
+type plan struct {
+	conns    int
+	messages int // that each is to get, at most
+	size     int // of one message's data
+	request  string
+	greeted  bool          // the server begins each stream with a hello
+	atOnce   bool          // connections are all opened before the first is read
+	timed    bool          // messages carry the time of their publishing
+	stall    time.Duration // how long all may be silent before what is missing is given up
+}
+
+// newRequest asks for an event stream. Without an id it starts now.
+func newRequest(path, lastEventID string) string {
+	request := "GET " + path + " HTTP/1.1\r\nHost: bench\r\nAccept: text/event-stream\r\n"
+	if lastEventID != "" {
+		request += "Last-Event-ID: " + lastEventID + "\r\n"
+	}
+	return request + "\r\n"
+}
+
 // generator holds the connections of one measurement. Each of its workers
 // waits for its share of them with epoll, because a goroutine and net.Conn for
 // each would cost this process more than the servers under test.
 type generator struct {
+	plan    plan
 	workers []*worker
 }
 
-// newGenerator makes a generator for that many connections, each of which
-// expects the messages of a burst.
-func newGenerator(conns, messages, size int) (*generator, error) {
-	g := &generator{}
-	n := min(2, runtime.NumCPU(), conns)
+func newGenerator(p plan) (*generator, error) {
+	g := &generator{plan: p}
+	n := min(2, runtime.NumCPU(), p.conns)
 	for i := range n {
-		w, err := newWorker((conns+i)/n, messages, size)
+		w, err := newWorker(&g.plan, (p.conns+i)/n)
 		if err != nil {
 			g.close()
 			return nil, err
 		}
 		g.workers = append(g.workers, w)
 	}
+	g.expect(p.messages)
 	return g, nil
 }
 
@@ -56,25 +77,71 @@ func (g *generator) close() {
 	}
 }
 
-// open connects everything and returns when the server has told each
-// connection that it will get what is published.
+// expect sets how many messages each connection shall have had when collect
+// returns.
+func (g *generator) expect(messages int) {
+	for _, w := range g.workers {
+		w.expect(messages)
+	}
+}
+
+// open connects everything and returns when all is answered, with the hello
+// where the server begins its streams so.
 func (g *generator) open(ctx context.Context, addr string) error {
 	target, err := netip.ParseAddrPort(addr)
 	if err != nil {
 		return err
 	}
 	errs := make([]error, len(g.workers))
-	g.each(func(i int, w *worker) { errs[i] = w.open(ctx, target) })
+	start := monotonic()
+	g.each(func(i int, w *worker) {
+		w.ready.start, w.bytes.start = start, start
+		errs[i] = w.open(ctx, target)
+	})
 	return errors.Join(errs...)
 }
 
-// collect reads until every connection has got everything, or nothing more
-// comes, and returns the monotonic time of the last delivery.
-func (g *generator) collect(ctx context.Context) (last int64) {
+// helloPause is how long a published hello may take before the next one.
+const helloPause = 200 * time.Millisecond
+
+// awaitHello publishes hellos until one has reached every connection, so that
+// messages will too. Servers without a hello of their own send the head before
+// they know the connection.
+func (g *generator) awaitHello(ctx context.Context, publish func() error) error {
+	for end := time.Now().Add(g.plan.stall); ; {
+		if err := publish(); err != nil {
+			return err
+		}
+		pause := time.Now().Add(helloPause)
+		g.each(func(_ int, w *worker) {
+			w.until(ctx, 0, func() bool {
+				return w.greeted == len(w.conns) || w.closed > 0 || time.Now().After(pause)
+			})
+		})
+		greeted := 0
+		for _, w := range g.workers {
+			greeted += w.greeted
+		}
+		switch {
+		case greeted == g.plan.conns:
+			return nil
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case g.failure() != nil:
+			return g.failure()
+		case time.Now().After(end):
+			return fmt.Errorf("%d of %d connections get no messages", g.plan.conns-greeted, g.plan.conns)
+		}
+	}
+}
+
+// collect reads until every connection has got what is expected, or nothing
+// more comes, and returns the monotonic time of the last delivery.
+func (g *generator) collect(ctx context.Context, pause time.Duration) (last int64) {
 	ctx, cancel := context.WithTimeout(ctx, longest)
 	defer cancel()
 	g.each(func(_ int, w *worker) {
-		w.until(ctx, gather, func() bool { return w.complete+w.closed == len(w.conns) })
+		w.until(ctx, pause, func() bool { return w.pending == 0 })
 	})
 	for _, w := range g.workers {
 		last = max(last, w.last)
@@ -96,6 +163,9 @@ func (g *generator) tally() (t tally) {
 			t.add(w.conns[i].check.tally())
 		}
 		t.Closed += int64(w.closed)
+		if w.times != nil {
+			t.Malformed += w.times.bad
+		}
 	}
 	return t
 }
@@ -120,18 +190,31 @@ func (g *generator) each(f func(i int, w *worker)) {
 }
 
 func (w *worker) open(ctx context.Context, target netip.AddrPort) error {
-	for opened := 0; opened < len(w.conns); {
-		wave := min(openWave, len(w.conns)-opened)
-		for range wave {
+	opened, wave, step := 0, openWave, openStep
+	if w.plan.atOnce {
+		wave, step = len(w.conns), len(w.conns)
+	}
+	for opened < len(w.conns) && w.closed == 0 && ctx.Err() == nil {
+		for range min(step, len(w.conns)-opened, wave-(opened-w.answered)) {
 			if err := w.connect(opened, target); err != nil {
 				return fmt.Errorf("connection %d: %w", opened, err)
 			}
 			opened++
 		}
-		w.until(ctx, 0, func() bool { return w.ready == opened || w.closed > 0 })
-		if w.ready < opened {
-			return fmt.Errorf("%d of %d connections were not answered: %w", opened-w.ready, opened, w.failure(ctx))
+		if opened-w.answered < wave {
+			if _, _, err := w.poll(0); err != nil {
+				return err
+			}
+			continue
 		}
+		w.until(ctx, 0, func() bool { return opened-w.answered < wave || w.closed > 0 })
+		if opened-w.answered >= wave {
+			break
+		}
+	}
+	w.until(ctx, 0, func() bool { return w.answered == opened || w.closed > 0 })
+	if w.answered < len(w.conns) {
+		return fmt.Errorf("%d of %d connections were not answered: %w", len(w.conns)-w.answered, len(w.conns), w.failure(ctx))
 	}
 	return nil
 }

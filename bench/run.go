@@ -11,49 +11,33 @@ import (
 	"time"
 )
 
-// serverNames are the servers in the order in which they take turns.
-var serverNames = []string{"ours", "bare"}
-
-// burst is what one server did with one burst.
-type burst struct {
-	Server      string        `json:"server"`
-	Pair        int           `json:"pair"`
-	Conns       int           `json:"conns"`
-	Messages    int           `json:"messages"`
-	Size        int           `json:"size"`
-	Time        time.Duration `json:"time_ns"`    // from the first publish to the last delivery
-	Publish     time.Duration `json:"publish_ns"` // from the first publish to the end of the last
-	Rate        float64       `json:"deliveries_per_second"`
-	ServerCores float64       `json:"server_cores"` // CPU time / Time
-	LoadCores   float64       `json:"load_cores"`
-	OtherCores  float64       `json:"other_cores"` // what else kept the machine busy
-	Tally       tally         `json:"tally"`
-	Failure     string        `json:"failure,omitempty"` // why the first connection ended that did
-}
-
-// idle is what connections cost one server that only wait. The figures are
-// bytes for each connection.
-type idle struct {
-	Server string  `json:"server"`
-	Pair   int     `json:"pair"`
-	Conns  int     `json:"conns"`
-	RSS    float64 `json:"rss_bytes_per_conn"`
-	Heap   float64 `json:"heap_inuse_bytes_per_conn"`
-	Stack  float64 `json:"stack_inuse_bytes_per_conn"`
-}
-
-// run measures everything and tells progress of each step.
-func run(ctx context.Context, opts options, progress io.Writer) (*report, error) {
-	stop, err := startProfileIn(opts.profileDir, "load.prof")
+// run measures everything and tells progress of each turn. The servers take
+// turns within a round, and each round begins with another.
+func run(ctx context.Context, o options, progress io.Writer) (*report, error) {
+	stop, err := startProfileIn(o.profileDir, "load.prof")
 	if err != nil {
 		return nil, err
 	}
 	defer stop()
-	rep := &report{origin: newOrigin()}
-	for pair := 1; pair <= opts.pairs; pair++ {
-		for _, server := range serverNames {
-			if err := rep.measure(ctx, opts, server, pair, progress); err != nil {
-				return nil, fmt.Errorf("%s: %w", server, err)
+	rep := &report{origin: newOrigin(), opts: o, Missing: o.missing}
+	for name, why := range o.missing {
+		fmt.Fprintf(progress, "%s is left out: %s\n", name, why)
+	}
+	for _, s := range o.scenarios {
+		rounds := o.pairs
+		if s.rounds != nil {
+			rounds = s.rounds(o)
+		}
+		for round := range rounds {
+			for i := range o.servers {
+				server := s.standIn(o.servers[(i+round)%len(o.servers)])
+				fmt.Fprintf(progress, "%s, round %d/%d, %s: ", s.name, round+1, rounds, server)
+				r, err := turnOf(ctx, o, s, server, round+1)
+				if err != nil {
+					return nil, err
+				}
+				rep.Results = append(rep.Results, r)
+				fmt.Fprintln(progress, r.progress(s))
 			}
 		}
 	}
@@ -61,147 +45,40 @@ func run(ctx context.Context, opts options, progress io.Writer) (*report, error)
 	return rep, nil
 }
 
-// measure adds one server's turn.
-func (r *report) measure(ctx context.Context, opts options, server string, pair int, progress io.Writer) error {
-	if opts.conns > 0 {
-		fmt.Fprintf(progress, "pair %d/%d, burst, %s: ", pair, opts.pairs, server)
-		b, err := runBurst(ctx, opts, server, pair)
-		if err != nil {
-			return err
-		}
-		fmt.Fprintf(progress, "%.2f M deliveries/s, %d lost\n", b.Rate/1e6, b.Tally.Lost)
-		r.Bursts = append(r.Bursts, b)
+// turnOf measures one server. Only the end of ctx is an error: whatever a
+// server does wrong belongs into the report.
+func turnOf(ctx context.Context, o options, s scenario, server string, round int) (*result, error) {
+	began := time.Now()
+	r, err := s.measure(ctx, o, server)
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
 	}
-	if opts.idle > 0 {
-		fmt.Fprintf(progress, "pair %d/%d, idle, %s: ", pair, opts.pairs, server)
-		i, err := runIdle(ctx, opts, server, pair)
-		if err != nil {
-			return err
-		}
-		fmt.Fprintf(progress, "%.1f kB/connection\n", i.RSS/1e3)
-		r.Idles = append(r.Idles, i)
+	if r == nil {
+		r = newResult()
 	}
-	return nil
+	switch {
+	case errors.Is(err, errNoReplay):
+		r.Skipped = err.Error()
+	case err != nil:
+		r.Failure = err.Error()
+	}
+	r.Scenario, r.Server, r.Round, r.Wall = s.name, server, round, time.Since(began)
+	return r, nil
 }
 
-func runBurst(ctx context.Context, opts options, server string, pair int) (burst, error) {
-	messages := opts.messages
-	if server == "bare" {
-		messages = opts.bareMessages
+// progress is what a person wants to know while it runs.
+func (r *result) progress(s scenario) string {
+	text := fmt.Sprintf("%d lost", r.Tally.Lost)
+	if v, ok := r.Figures[s.columns[0].key]; ok {
+		text = fmt.Sprintf("%s %s, %s", s.columns[0].format(v), s.columns[0].head, text)
 	}
-	b := burst{Server: server, Pair: pair, Conns: opts.conns, Messages: messages, Size: opts.size}
-	srv, err := startServer(ctx, opts, server, messages)
-	if err != nil {
-		return b, err
+	switch {
+	case r.Skipped != "":
+		return r.Skipped
+	case r.Failure != "":
+		text += ", " + r.Failure
 	}
-	defer srv.stop()
-	gen, err := newGenerator(opts.conns, messages, opts.size)
-	if err != nil {
-		return b, err
-	}
-	defer gen.close()
-	if err := gen.open(ctx, srv.addr); err != nil {
-		return b, err
-	}
-	err = b.measure(ctx, srv, gen)
-	return b, err
-}
-
-// measure has the server publish and follows it to the last delivery.
-func (b *burst) measure(ctx context.Context, srv *child, gen *generator) error {
-	before, err := readMeters(srv)
-	if err != nil {
-		return err
-	}
-	sent, last, err := publishAndCollect(ctx, srv, gen)
-	if err != nil {
-		return err
-	}
-	after, err := readMeters(srv)
-	if err != nil {
-		return err
-	}
-	gen.settle(ctx)
-	b.Tally = gen.tally()
-	if err := gen.failure(); err != nil {
-		b.Failure = err.Error()
-	}
-	b.Publish = sent.Took
-	b.Time = max(time.Duration(last-sent.Start), 1)
-	seconds := b.Time.Seconds()
-	b.Rate = float64(b.Tally.Received) / seconds
-	server, load, all := after.server-before.server, after.load-before.load, after.all-before.all
-	b.ServerCores = server.Seconds() / seconds
-	b.LoadCores = load.Seconds() / seconds
-	b.OtherCores = max(0, (all-server-load).Seconds()/seconds)
-	return nil
-}
-
-// publishAndCollect returns what the server said and when the last delivery was
-// read.
-func publishAndCollect(ctx context.Context, srv *child, gen *generator) (sent published, last int64, err error) {
-	type result struct {
-		published
-		err error
-	}
-	results := make(chan result, 1)
-	go func() { // ends at the latest when the server is stopped
-		p, err := call[published](srv, "burst")
-		results <- result{p, err}
-	}()
-	last = gen.collect(ctx)
-	select {
-	case r := <-results:
-		return r.published, last, r.err
-	case <-ctx.Done():
-		return sent, last, ctx.Err()
-	case <-time.After(stall): // it may be stuck in writing to who no longer reads
-		return sent, last, errors.New("the server does not come to the end of publishing")
-	}
-}
-
-// meters are CPU times.
-type meters struct {
-	server, load, all time.Duration
-}
-
-func readMeters(srv *child) (m meters, err error) {
-	u, err := call[usage](srv, "usage")
-	if err != nil {
-		return m, err
-	}
-	all, err := machineCPUTime()
-	return meters{server: u.CPU, load: cpuTime(), all: all}, err
-}
-
-func runIdle(ctx context.Context, opts options, server string, pair int) (idle, error) {
-	i := idle{Server: server, Pair: pair, Conns: opts.idle}
-	srv, err := startServer(ctx, opts, server, opts.messages)
-	if err != nil {
-		return i, err
-	}
-	defer srv.stop()
-	before, err := call[memory](srv, "memory")
-	if err != nil {
-		return i, err
-	}
-	gen, err := newGenerator(opts.idle, opts.messages, opts.size)
-	if err != nil {
-		return i, err
-	}
-	defer gen.close()
-	if err := gen.open(ctx, srv.addr); err != nil {
-		return i, err
-	}
-	after, err := call[memory](srv, "memory")
-	if err != nil {
-		return i, err
-	}
-	n := float64(opts.idle)
-	i.RSS = float64(after.RSS-before.RSS) / n
-	i.Heap = float64(after.Heap-before.Heap) / n
-	i.Stack = float64(after.Stack-before.Stack) / n
-	return i, nil
+	return fmt.Sprintf("%s (%.1f s)", text, r.Wall.Seconds())
 }
 
 // startProfileIn profiles this process into a file of dir until the returned

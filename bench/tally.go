@@ -1,6 +1,8 @@
 package main
 
-// tally counts what became of the messages of one burst.
+import "strings"
+
+// tally counts what became of the messages of one measurement.
 type tally struct {
 	Expected   int64 `json:"expected"`
 	Received   int64 `json:"received"` // for the first time
@@ -28,6 +30,26 @@ func (t *tally) clean() bool {
 	return t.Received == t.Expected && t.Lost+t.Duplicated+t.Reordered+t.Malformed+t.Gaps+t.Closed == 0
 }
 
+// others says what was wrong besides losses.
+func (t *tally) others() string {
+	var faults []string
+	for _, f := range []struct {
+		n    int64
+		name string
+	}{
+		{t.Duplicated, "twice"}, {t.Reordered, "out of order"}, {t.Malformed, "malformed"},
+		{t.Gaps, "gaps"}, {t.Closed, "closed"},
+	} {
+		if f.n > 0 {
+			faults = append(faults, grouped(float64(f.n))+" "+f.name)
+		}
+	}
+	if faults == nil {
+		return "0"
+	}
+	return strings.Join(faults, ", ")
+}
+
 // checker follows the sequence numbers of one connection.
 type checker struct {
 	messages   int
@@ -41,6 +63,7 @@ type checker struct {
 	malformed  int
 	gaps       int
 	hello      bool
+	times      *times // nil if nobody asks when messages arrive
 }
 
 func newChecker(messages, size int) checker {

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/HdrHistogram/hdrhistogram-go"
 	"golang.org/x/sys/unix"
 )
 
@@ -20,41 +21,57 @@ const thinRead = 2 << 10
 // worker is one goroutine's share of the connections. Only that goroutine
 // uses it.
 type worker struct {
+	plan   *plan
 	epoll  int
 	events []unix.EpollEvent
 	conns  []conn
 	buf    []byte
 
+	times     *times                  // nil if messages carry no times
+	firstByte *hdrhistogram.Histogram // from connecting to the first byte, in nanoseconds
+	ready     timeline                // connections that were answered
+	bytes     timeline                // all that came, heads and framing too
+
+	goal     int   // messages that each connection shall have
+	pending  int   // open connections that do not have them
 	received int   // messages
-	ready    int   // connections with a hello
-	complete int   // with all messages
+	answered int   // connections with a head and, where streams begin so, a hello
+	greeted  int   // connections with a hello
 	closed   int   // that ended
 	err      error // why the first of them did
 	last     int64 // when the last delivery was read
 }
 
 type conn struct {
-	fd       int // -1 when closed
-	response response
-	check    checker
+	fd        int   // -1 when closed
+	connected int64 // when it began to be; 0 behind the first byte
+	answered  bool
+	response  response
+	check     checker
 }
 
-func newWorker(conns, messages, size int) (*worker, error) {
+func newWorker(p *plan, conns int) (*worker, error) {
 	epoll, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil {
 		return nil, err
 	}
 	w := &worker{
-		epoll:  epoll,
-		events: make([]unix.EpollEvent, 256),
-		conns:  make([]conn, conns),
-		buf:    make([]byte, readSize),
+		plan:      p,
+		epoll:     epoll,
+		events:    make([]unix.EpollEvent, 256),
+		conns:     make([]conn, conns),
+		buf:       make([]byte, readSize),
+		firstByte: newHistogram(),
+	}
+	if p.timed {
+		w.times = newTimes()
 	}
 	for i := range w.conns {
 		c := &w.conns[i]
 		c.fd = -1
-		c.check = newChecker(messages, size)
-		c.response.frames = frames{check: &c.check, line: make([]byte, 0, size+frameOverhead)}
+		c.check = newChecker(p.messages, p.size)
+		c.check.times = w.times
+		c.response.frames = frames{check: &c.check}
 	}
 	return w, nil
 }
@@ -73,34 +90,35 @@ func (c *conn) close() {
 	}
 }
 
-const request = "GET / HTTP/1.1\r\nHost: bench\r\nAccept: text/event-stream\r\n\r\n"
+// expect sets the goal.
+func (w *worker) expect(messages int) {
+	w.goal = messages
+	w.pending = 0
+	for i := range w.conns {
+		if c := &w.conns[i]; c.fd >= 0 && c.check.received < messages {
+			w.pending++
+		}
+	}
+}
 
 // connect opens connection i and sends its request. Over loopback both are
 // done at once, so only the reading is asynchronous.
 func (w *worker) connect(i int, target netip.AddrPort) error {
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	c := &w.conns[i]
+	c.connected = monotonic()
+	fd, err := dial(target, w.plan.request)
 	if err != nil {
 		return err
 	}
-	w.conns[i].fd = fd
-	if err := ignoringEINTR(func() error {
-		return unix.Connect(fd, &unix.SockaddrInet4{Port: int(target.Port()), Addr: target.Addr().As4()})
-	}); err != nil {
-		return err
-	}
-	if err := unix.SetNonblock(fd, true); err != nil {
-		return err
-	}
-	if n, err := unix.Write(fd, []byte(request)); err != nil {
-		return err
-	} else if n < len(request) {
-		return io.ErrShortWrite
+	c.fd = fd
+	if c.check.received < w.goal {
+		w.pending++
 	}
 	return unix.EpollCtl(w.epoll, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(i)})
 }
 
-// until reads until reached, the end of ctx or a stall. After reads that
-// brought little it sleeps for pause.
+// until reads until reached, the end of ctx or a silence as long as the plan's
+// stall. After reads that brought little it sleeps for pause.
 func (w *worker) until(ctx context.Context, pause time.Duration, reached func() bool) {
 	heard := time.Now()
 	for !reached() && ctx.Err() == nil {
@@ -109,7 +127,7 @@ func (w *worker) until(ctx context.Context, pause time.Duration, reached func() 
 		case err != nil:
 			w.err = err
 			return
-		case reads == 0 && time.Since(heard) > stall:
+		case reads == 0 && time.Since(heard) > w.plan.stall:
 			return
 		case reads > 0:
 			heard = time.Now()
@@ -136,8 +154,12 @@ func (w *worker) poll(wait time.Duration) (reads, size int, err error) {
 		// Fd is the index; the kernel only gives it back.
 		size += w.read(&w.conns[e.Fd])
 	}
-	if w.received > before {
-		w.last = monotonic()
+	if n > 0 {
+		now := monotonic()
+		if w.received > before {
+			w.last = now
+		}
+		w.bytes.add(now, int64(size))
 	}
 	return n, size, nil
 }
@@ -161,30 +183,45 @@ func (w *worker) read(c *conn) (size int) {
 
 // feed gives c its bytes and counts what they changed.
 func (w *worker) feed(c *conn, p []byte) error {
-	received, ready, complete := c.check.received, c.check.hello, c.check.complete()
+	if w.times != nil {
+		w.times.now = monotonic()
+	}
+	received, greeted := c.check.received, c.check.hello
 	err := c.response.feed(p)
 	w.received += c.check.received - received
-	if !ready && c.check.hello {
-		w.ready++
+	if received < w.goal && c.check.received >= w.goal {
+		w.pending--
 	}
-	if !complete && c.check.complete() {
-		w.complete++
+	if !greeted && c.check.hello {
+		w.greeted++
+	}
+	if !c.answered {
+		w.answer(c)
 	}
 	return err
+}
+
+// answer takes note of the first byte and of the whole answer.
+func (w *worker) answer(c *conn) {
+	now := monotonic()
+	if c.connected != 0 {
+		record(w.firstByte, now-c.connected)
+		c.connected = 0
+	}
+	if c.response.state != inHead && (c.check.hello || !w.plan.greeted) {
+		c.answered = true
+		w.answered++
+		w.ready.add(now, 1)
+	}
 }
 
 func (w *worker) drop(c *conn, err error) {
 	c.close() // which also takes it out of the epoll set
 	w.closed++
+	if c.check.received < w.goal {
+		w.pending--
+	}
 	if w.err == nil {
 		w.err = err
-	}
-}
-
-func ignoringEINTR(f func() error) error {
-	for {
-		if err := f(); !errors.Is(err, unix.EINTR) {
-			return err
-		}
 	}
 }

@@ -33,27 +33,32 @@ type bareConn struct {
 // bareEpoch makes ids as long as those of ssehub.
 const bareEpoch = "barebare"
 
-func newBare(options) peer {
-	b := &bare{conns: make(map[*bareConn]struct{})}
-	return peer{handler: b, publish: b.publish}
-}
+// bareHello tells the load generator that messages will reach it.
+const bareHello = "retry: 2000\nid: " + bareEpoch + "-0\nevent: " + helloType + "\ndata: {}\n\n"
 
-func (b *bare) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	h := w.Header()
+// setBareHead sets what ssehub sets.
+func setBareHead(h http.Header) {
 	h.Set("Content-Type", "text/event-stream")
 	h.Set("Cache-Control", "no-store, no-transform")
 	h.Set("X-Accel-Buffering", "no")
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Connection", "close")
+}
+
+func newBare(task) (peer, error) {
+	b := &bare{conns: make(map[*bareConn]struct{})}
+	return peer{handler: b, publish: b.publish, greeted: true}, nil
+}
+
+func (b *bare) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	setBareHead(w.Header())
 	c := &bareConn{w: w, rc: http.NewResponseController(w)}
 	b.mu.Lock()
 	b.conns[c] = struct{}{}
 	b.changed = true
 	b.mu.Unlock()
 	defer b.leave(c)
-	// The hello tells the load generator that messages will reach it.
-	hello := "retry: 2000\nid: " + bareEpoch + "-0\nevent: " + helloType + "\ndata: {}\n\n"
-	if c.write([]byte(hello)) != nil {
+	if c.write([]byte(bareHello)) != nil {
 		return
 	}
 	<-r.Context().Done()
@@ -71,15 +76,19 @@ func (b *bare) leave(c *bareConn) {
 
 func (b *bare) publish(data []byte) error {
 	b.seq++
-	b.frame = append(b.frame[:0], "id: "+bareEpoch+"-"...)
-	b.frame = strconv.AppendUint(b.frame, b.seq, 10)
-	b.frame = append(b.frame, "\ndata: "...)
-	b.frame = append(b.frame, data...)
-	b.frame = append(b.frame, "\n\n"...)
+	b.frame = appendBareFrame(b.frame[:0], b.seq, data)
 	for _, c := range b.all() {
 		_ = c.write(b.frame) // who has left is counted by the load generator
 	}
 	return nil
+}
+
+func appendBareFrame(frame []byte, seq uint64, data []byte) []byte {
+	frame = append(frame, "id: "+bareEpoch+"-"...)
+	frame = strconv.AppendUint(frame, seq, 10)
+	frame = append(frame, "\ndata: "...)
+	frame = append(frame, data...)
+	return append(frame, "\n\n"...)
 }
 
 // all lists the connections, anew only when there are others.
