@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 )
 
@@ -63,6 +65,21 @@ func TestGeneratorRefusedConnection(t *testing.T) {
 	if err := gen.open(t.Context(), addr); !errors.Is(err, errHead) {
 		t.Errorf("got %v, want %v", err, errHead)
 	}
+}
+
+// TestGeneratorGivesUp: a server that stands still costs as long as the stall,
+// and what is missing is lost.
+func TestGeneratorGivesUp(t *testing.T) {
+	const size = 12
+	addr := serveBytes(t, plainHead+"event: ssehub.hello\ndata: {}\n\n"+wireMessages(0, 1, size), nil)
+	p := testPlan(2, 3, size)
+	p.stall = 50 * time.Millisecond
+	gen, err := newGenerator(p)
+	require.NoError(t, err)
+	defer gen.close()
+	require.NoError(t, gen.open(t.Context(), addr))
+	gen.collect(t.Context(), 0)
+	assert.Equal(t, tally{Expected: 6, Received: 2, Lost: 4}, gen.tally())
 }
 
 func testPlan(conns, messages, size int) plan {

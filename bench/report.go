@@ -68,6 +68,7 @@ func (r *report) writeTable(w io.Writer) {
 	for _, s := range r.opts.scenarios {
 		r.writeScenario(w, s)
 	}
+	r.writeOverview(w)
 	r.writeSummary(w)
 }
 

@@ -73,3 +73,14 @@ func TestReportShowsLossesAndFailures(t *testing.T) {
 		assert.Contains(t, out.String(), want)
 	}
 }
+
+// TestOverview: one row for each server, with what stands in for it.
+func TestOverview(t *testing.T) {
+	rep := report{opts: options{scenarios: scenarios(), servers: []string{"ours", "bare"}}}
+	rep.Results = append(rep.Results, turns("replay", "bare-replay", "mb_per_second", 4321)...)
+	rep.Results = append(rep.Results, turns("idle", "ours", "rss_bytes_per_conn", 1234)...)
+	assert.Equal(t, "bare", rep.overviewOf("bare")[0])
+	assert.Contains(t, rep.overviewOf("bare"), "4,321")
+	assert.Contains(t, rep.overviewOf("ours"), "1,234")
+	assert.Contains(t, rep.overviewOf("ours"), "-")
+}

@@ -35,6 +35,7 @@ type column struct {
 	key    string // in result.Figures and JSON
 	head   string
 	format func(float64) string
+	main   bool // it is in the table of all scenarios
 }
 
 // comparison is a line of the summary: ours divided by another server.

@@ -14,10 +14,10 @@ var burstScenario = scenario{
 	},
 	measure: measureBurst,
 	columns: append([]column{
-		{"deliveries_per_second", "deliveries/s", grouped},
-		{"messages", "messages", grouped},
-		{"publish_ns", "publishing", durationText},
-		{"time_ns", "time", durationText},
+		{key: "deliveries_per_second", head: "deliveries/s", format: grouped, main: true},
+		{key: "messages", head: "messages", format: grouped},
+		{key: "publish_ns", head: "publishing", format: durationText},
+		{key: "time_ns", head: "time", format: durationText},
 	}, coreColumns...),
 	compare: []comparison{
 		{label: "burst, deliveries/s", figure: "deliveries_per_second", ours: "ours", other: "bare"},

@@ -13,11 +13,11 @@ var connectScenario = scenario{
 	},
 	measure: measureConnect,
 	columns: append([]column{
-		{"conns_per_second", "connections/s", grouped},
-		{"first_byte_p50_ns", "first byte p50", durationText},
-		{"first_byte_p99_ns", "first byte p99", durationText},
-		{"cpu_us_per_conn", "server CPU µs/connection", ratioText},
-		{"time_ns", "time", durationText},
+		{key: "conns_per_second", head: "connections/s", format: grouped, main: true},
+		{key: "first_byte_p50_ns", head: "first byte p50", format: durationText},
+		{key: "first_byte_p99_ns", head: "first byte p99", format: durationText, main: true},
+		{key: "cpu_us_per_conn", head: "server CPU µs/connection", format: ratioText, main: true},
+		{key: "time_ns", head: "time", format: durationText},
 	}, coreColumns...),
 	compare: []comparison{
 		{label: "connect, connections/s", figure: "conns_per_second", ours: "ours", other: "bare"},

@@ -10,9 +10,9 @@ var idleScenario = scenario{
 	title:   func(o options) string { return fmt.Sprintf("%d connections, bytes for each", o.idle) },
 	measure: measureIdle,
 	columns: []column{
-		{"rss_bytes_per_conn", "RSS", grouped},
-		{"heap_bytes_per_conn", "heap in use", grouped},
-		{"stack_bytes_per_conn", "stack in use", grouped},
+		{key: "rss_bytes_per_conn", head: "RSS", format: grouped, main: true},
+		{key: "heap_bytes_per_conn", head: "heap in use", format: grouped},
+		{key: "stack_bytes_per_conn", head: "stack in use", format: grouped},
 	},
 	compare: []comparison{
 		{label: "idle, RSS bytes/connection", figure: "rss_bytes_per_conn", ours: "ours", other: "bare", less: true},

@@ -16,11 +16,11 @@ var pacedScenario = scenario{
 	},
 	measure: measurePaced,
 	columns: append([]column{
-		{"cpu_us_per_delivery", "server CPU µs/delivery", ratioText},
-		{"p50_ns", "p50", durationText},
-		{"p99_ns", "p99", durationText},
-		{"p99_9_ns", "p99.9", durationText},
-		{"max_ns", "max", durationText},
+		{key: "cpu_us_per_delivery", head: "server CPU µs/delivery", format: ratioText, main: true},
+		{key: "p50_ns", head: "p50", format: durationText, main: true},
+		{key: "p99_ns", head: "p99", format: durationText, main: true},
+		{key: "p99_9_ns", head: "p99.9", format: durationText, main: true},
+		{key: "max_ns", head: "max", format: durationText},
 	}, coreColumns...),
 	compare: []comparison{
 		{label: "paced, server CPU µs/delivery", figure: "cpu_us_per_delivery", ours: "ours", other: "bare", less: true},

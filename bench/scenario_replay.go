@@ -15,10 +15,10 @@ var replayScenario = scenario{
 	},
 	measure: measureReplay,
 	columns: append([]column{
-		{"mb_per_second", "MB/s", grouped},
-		{"events_per_second", "events/s", grouped},
-		{"events", "events", grouped},
-		{"time_ns", "time", durationText},
+		{key: "mb_per_second", head: "MB/s", format: grouped, main: true},
+		{key: "events_per_second", head: "events/s", format: grouped},
+		{key: "events", head: "events", format: grouped},
+		{key: "time_ns", head: "time", format: durationText},
 	}, coreColumns...),
 	substitutes: map[string]string{"bare": "bare-replay"},
 	compare: []comparison{

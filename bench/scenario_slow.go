@@ -17,12 +17,12 @@ var slowScenario = scenario{
 	measure: measureSlow,
 	rounds:  func(options) int { return 1 }, // the pairs are inside of it
 	columns: []column{
-		{"p99_without_ns", "p99 without", durationText},
-		{"p99_with_ns", "p99 with", durationText},
-		{"ratio", "with/without", ratioText},
-		{"ratio_low", "95% from", ratioText},
-		{"ratio_high", "to", ratioText},
-		{"held_bytes", "bytes held back", grouped},
+		{key: "p99_without_ns", head: "p99 without", format: durationText},
+		{key: "p99_with_ns", head: "p99 with", format: durationText},
+		{key: "ratio", head: "with/without", format: ratioText},
+		{key: "ratio_low", head: "95% from", format: ratioText},
+		{key: "ratio_high", head: "to", format: ratioText},
+		{key: "held_bytes", head: "bytes held back", format: grouped},
 	},
 }
 

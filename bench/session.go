@@ -146,7 +146,7 @@ func (s *session) finish(ctx context.Context, r *result) error {
 }
 
 var coreColumns = []column{
-	{"server_cores", "server cores", ratioText},
-	{"load_cores", "load cores", ratioText},
-	{"other_cores", "other cores", ratioText},
+	{key: "server_cores", head: "server cores", format: ratioText},
+	{key: "load_cores", head: "load cores", format: ratioText},
+	{key: "other_cores", head: "other cores", format: ratioText},
 }

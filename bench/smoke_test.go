@@ -25,6 +25,9 @@ func TestSmoke(t *testing.T) {
 				if s.name == "slow" && !strings.HasPrefix(r.Server, "ours") {
 					continue // the others may stand still, which it is there to show
 				}
+				if s.name == "slow" {
+					assert.Positive(t, r.Figures["held_bytes"], "%s was not stuck with the client", r.Server)
+				}
 				if r.Skipped == "" {
 					assert.Empty(t, r.Failure, r.Server)
 					assert.Contains(t, r.Figures, s.columns[0].key, r.Server)

@@ -23,7 +23,8 @@ func (r *report) summarize() {
 	r.Summary = nil
 	for _, s := range r.opts.scenarios {
 		for _, c := range s.compare {
-			if line, ok := r.compare(s, c); ok {
+			line, ok := r.compare(s, c)
+			if ok && !slices.Contains(r.Summary, line) { // the best peer may be there by its name
 				r.Summary = append(r.Summary, line)
 			}
 		}
