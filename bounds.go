@@ -18,8 +18,9 @@ func (h *Hub) skipTo(seq uint64) {
 // endNewsIfDue lets readers end, after Shutdown has begun, when all is there that
 // this hub has published. It needs h.mu.
 func (h *Hub) endNewsIfDue() {
-	if h.draining && (h.acked.Epoch != h.epoch || h.head.Load() >= h.acked.Seq) {
+	if h.draining && !h.noNews() && (h.acked.Epoch != h.epoch || h.head.Load() >= h.acked.Seq) {
 		h.endNews()
+		h.tasks.Go(h.wakeAll)
 	}
 }
 

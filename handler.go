@@ -77,23 +77,33 @@ func (h *Hub) handleStream(w http.ResponseWriter, r *http.Request, topics []stri
 		h.refuseStream(w, r)
 		return
 	}
-	defer reader.leave()
+	began := false
+	defer func() {
+		if !began {
+			reader.leave()
+		}
+	}()
 	reader.subject(grant.Subject)
-	up := sse.Upgrader{RetryTime: h.opts.Retry, WriteTimeout: h.opts.WriteTimeout}
+	up := sse.Upgrader{RetryTime: h.opts.Retry, WriteTimeout: h.opts.WriteTimeout, Hijack: !h.opts.NoHijack}
 	conn, err := up.Upgrade(w, r)
 	if err != nil {
 		h.opts.Logger.Log(r.Context(), upgradeLevel(err), "ssehub: upgrade failed", "error", err)
 		return
 	}
-	defer conn.Close()
-	ctx := context.Background() // the client's leaving ends the connection by itself
-	if !grant.Expires.IsZero() {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithDeadline(ctx, grant.Expires)
-		defer cancel()
+	if err := reader.begin(conn); err != nil { // ErrClosed
+		conn.Close()
+		return
 	}
-	err = h.serve(ctx, conn, reader)
-	h.opts.Logger.DebugContext(r.Context(), "ssehub: stream ended", "topics", topics, "subject", grant.Subject, "reason", err)
+	began = true
+	s := newHandled(h, reader, topics, grant)
+	if h.opts.Logger.Enabled(r.Context(), slog.LevelDebug) {
+		s.logging = context.WithoutCancel(r.Context())
+	}
+	if conn.Hijacked() {
+		go s.runAlone() // and give back what net/http holds for a request
+		return
+	}
+	s.run()
 }
 
 // askOnce remembers what allow says of each topic.

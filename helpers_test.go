@@ -37,8 +37,9 @@ func publishNumbers(t testing.TB, hub *ssehub.Hub, topic string, first, last int
 	}
 }
 
-// stream connects a handler to a recorder until the test ends or the returned
-// function is called, which waits for the handler.
+// stream connects a handler to a recorder, over the transport whose turn it is,
+// until the test ends or the returned function is called, which waits for the
+// stream's end.
 func stream(t testing.TB, handler http.Handler, target, lastEventID string) (*ssetest.Recorder, func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -49,9 +50,10 @@ func stream(t testing.TB, handler http.Handler, target, lastEventID string) (*ss
 	}
 	rec := ssetest.NewRecorder()
 	done := make(chan struct{})
+	streamed(t)
 	go func() {
 		defer close(done)
-		handler.ServeHTTP(rec, req)
+		transports[over].carry(t, handler, rec, req)
 	}()
 	end := func() { cancel(); <-done }
 	t.Cleanup(end)

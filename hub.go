@@ -36,7 +36,6 @@ type Hub struct {
 	forgotten uint64 // no topic that is not in topics ever had an event above it
 	sweep     *time.Timer
 	dirty     []*topic // have news and sleeping readers
-	spare     []*topic // the waker's: storage for the next dirty
 	waking    bool     // the waker runs
 	readers   map[*reader]struct{}
 	flights   map[*topic]*flight // calls of Snapshots under way
@@ -135,35 +134,6 @@ func (h *Hub) topic(name string, policy Overflow) *topic {
 	h.peak = max(h.peak, len(h.all))
 	h.scheduleSweep()
 	return t
-}
-
-// wake leaves the waking of t's readers to the waker, which lives while there
-// is something to wake. It needs h.mu.
-func (h *Hub) wake(t *topic) {
-	h.dirty = append(h.dirty, t)
-	if !h.waking {
-		h.waking = true
-		h.tasks.Go(h.runWaker)
-	}
-}
-
-func (h *Hub) runWaker() {
-	for {
-		h.mu.Lock()
-		dirty := h.dirty
-		if len(dirty) == 0 {
-			h.waking = false
-			h.mu.Unlock()
-			return
-		}
-		h.dirty, h.spare = h.spare, nil
-		h.mu.Unlock()
-		for i, t := range dirty {
-			t.wake()
-			dirty[i] = nil
-		}
-		h.spare = dirty[:0]
-	}
 }
 
 // Position returns the position of the newest event: what to resume from who

@@ -20,7 +20,7 @@ type joining struct {
 // leave. Between the two it may begin, and then must end: from begin on it is
 // one of the tasks that Shutdown and Close wait for.
 func (h *Hub) join(lastEventID string, topics []string, as joining) (*reader, error) {
-	r := &reader{hub: h, wake: make(chan struct{}, 1), allow: as.allow, plain: as.plain, greet: as.greet}
+	r := &reader{hub: h, allow: as.allow, plain: as.plain, greet: as.greet}
 	if err := r.sit(topics); err != nil {
 		return nil, err
 	}

@@ -78,6 +78,13 @@ type Options struct {
 	// it starts afresh, and nobody tells it what it missed.
 	NoHello bool
 
+	// NoHijack leaves HTTP/1 connections to their http.Server. Handler takes them
+	// over where it can, see [sse.Upgrader], and then returns while the stream goes
+	// on: middleware sees the request end, the request's context ends, and
+	// http.Server.Shutdown does not wait for the stream, as the hub's does. With
+	// NoHijack a connection needs five times the memory.
+	NoHijack bool
+
 	// Authorize decides about each request to a Handler before anything is
 	// sent, on every reconnect as well. Without it only handlers with fixed
 	// topics answer. It sees patterns as they were asked for; Grant.AllowTopic

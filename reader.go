@@ -4,7 +4,9 @@ import (
 	"errors"
 	"math"
 	"slices"
+	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/ssehub-go/ssehub/sse"
 )
@@ -15,7 +17,8 @@ var ErrSlowSubscriber = errors.New("ssehub: subscriber too slow")
 
 // reader is a cursor over the logs of some topics. It holds numbers and no
 // pointers into the logs, so that however long it sleeps it keeps nothing in
-// memory. One goroutine drives it: a stream's or a Subscription's.
+// memory. One goroutine at a time drives it: a stream's or a Subscription's, or the
+// waker, while a stream's sleeps.
 type reader struct {
 	standing
 	hub     *Hub
@@ -28,12 +31,19 @@ type reader struct {
 	got     atomic.Uint64           // the cursor when all up to it was written, for others
 	views   []view                  // what look found; no longer than to the next sleep
 	batch   *batch                  // from batches, for the frames of several topics
-	wake    chan struct{}           // holds one token
+	wake    chan struct{}           // holds one token; nil for a stream
 	conn    *sse.Conn               // nil in process; set by begin
-	left    bool                    // leave was called
-	id      string                  // of the connection, in the hello
-	verdict string                  // of that
-	info    *SubscriberInfo         // for Trace; nil without
+	started bool                    // start was called
+	driving sync.Mutex              // held by who drives a stream: its goroutine, but while it dozes; the waker
+	direct  bool                    // it may doze, and the waker may write meanwhile; guarded by driving
+	rest    []byte                  // what the connection did not take of the restOf bytes that next returned
+	restOf  int
+	failed  error           // of a write by others
+	wrote   time.Duration   // when the last write ended
+	left    bool            // leave was called
+	id      string          // of the connection, in the hello
+	verdict string          // of that
+	info    *SubscriberInfo // for Trace; nil without
 }
 
 // standing is where a reader is in one life of the hub's log.

@@ -73,15 +73,13 @@ func waitCut(done <-chan struct{}) {
 	}
 }
 
-// cut ends all readers wherever they are, without waiting for it.
+// cut ends all readers wherever they are, without waiting for it. Again it does no
+// harm.
 func (h *Hub) cut() {
+	h.end() // first, so that nobody says last words
 	h.refuse(func(int) time.Duration { return 0 })
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.isCut() {
-		return
-	}
-	h.end()
 	for r := range h.readers {
 		if r.conn != nil {
 			h.tasks.Go(r.conn.Close) // each may wait for its write

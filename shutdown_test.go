@@ -141,6 +141,7 @@ func TestCloseIsNow(t *testing.T) {
 		res, err := server.Client().Get(server.URL)
 		require.NoError(t, err)
 		defer res.Body.Close()
+		require.NoError(t, sse.NewDecoder(res.Body).Decode(new(sse.Message))) // else a write would be under way
 		synctest.Wait()
 		start := time.Now()
 		require.NoError(t, hub.Close())

@@ -174,10 +174,7 @@ func (h *Hub) land(t *topic, f *flight) {
 	}
 	close(f.done)
 	for _, r := range waiting {
-		select {
-		case r.wake <- struct{}{}:
-		default: // it looks anyway
-		}
+		r.wakeUp()
 	}
 }
 

@@ -256,12 +256,13 @@ func (r *reader) written(size int) {
 	r.moved() // before the hooks, which may publish under Block
 	w := WriteInfo{Bytes: size}
 	m := r.hub.meter
+	r.wrote = r.hub.now()
 	m.bytes.Add(uint64(size))
 	if len(r.ahead) == 0 { // else what is taken comes behind what was written
 		w.Events = r.taken.events
 		m.events.Add(uint64(w.Events))
 		if t := r.taken.live; t != nil {
-			w.Live, w.Latency = true, r.hub.now()-r.taken.at
+			w.Live, w.Latency = true, r.wrote-r.taken.at
 			m.latency.add(w.Latency)
 			t.metered().latency.add(w.Latency)
 		}

@@ -30,56 +30,88 @@ func (h *Hub) Serve(ctx context.Context, conn *sse.Conn, topics ...string) error
 	if err != nil {
 		return err
 	}
-	defer r.leave()
-	return h.serve(ctx, conn, r)
-}
-
-// serve writes to conn what r reads.
-func (h *Hub) serve(ctx context.Context, conn *sse.Conn, r *reader) (err error) {
 	if err := r.begin(conn); err != nil {
+		r.leave()
 		return err
-	}
-	err = errPanicked // unless it gets to the end
-	defer func() { r.end(err, nil) }()
-	r.traceJoined()
-	if !conn.HasDeadlines() {
-		h.warned.Do(func() {
-			h.opts.Logger.Warn("ssehub: a middleware hides SetWriteDeadline; clients that do not read are not cut")
-		})
 	}
 	if ctx.Done() != nil {
-		// A write to a client that does not read must not outlast ctx. What
-		// runs after Serve has returned could meet a handler that has, too.
-		cut := make(chan struct{})
-		stop := context.AfterFunc(ctx, func() { defer close(cut); conn.Close() })
-		defer func() {
-			if !stop() {
-				<-cut
-			}
-		}()
+		defer closeAtEnd(ctx, conn)()
 	}
-	err = h.stream(ctx, r)
-	switch {
-	case ctx.Err() != nil:
-		return ctx.Err()
-	case h.isCut():
-		return ErrClosed
-	default:
-		return err
+	return h.serve(ctx, r)
+}
+
+// closeAtEnd closes conn when ctx ends: a write to a client that does not read must
+// not outlast it. What runs after Serve has returned could meet a handler that
+// has, too, so undo waits for it.
+func closeAtEnd(ctx context.Context, conn *sse.Conn) (undo func()) {
+	closed := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() { defer close(closed); conn.Close() })
+	return func() {
+		if !stop() {
+			<-closed
+		}
 	}
 }
 
-// errPanicked is for Trace alone.
-var errPanicked = errors.New("ssehub: Grant.AllowTopic or the connection panicked")
+// serve writes to its connection what r reads, which has begun, until r ends, or
+// returns errDozing.
+func (h *Hub) serve(ctx context.Context, r *reader) (err error) {
+	err = errPanicked // unless it gets to the end
+	defer func() {
+		if err != errDozing {
+			r.end(err, nil)
+		}
+	}()
+	r.start()
+	err = h.stream(ctx, r)
+	switch {
+	case err == errDozing:
+	case ctx.Err() != nil:
+		err = ctx.Err()
+	case h.isCut():
+		err = ErrClosed
+	}
+	return err
+}
 
-// stream drains the log into r's connection, then sleeps until there is news.
-func (h *Hub) stream(ctx context.Context, r *reader) error {
-	heartbeat := time.NewTimer(h.heartbeat())
-	defer heartbeat.Stop()
+// Told to nobody, but for errPanicked to Trace.
+var (
+	errPanicked = errors.New("ssehub: Grant.AllowTopic or the connection panicked")
+	errDozing   = errors.New("ssehub: nothing to write")
+)
+
+// start is what comes before the first write of r.
+func (r *reader) start() {
+	if r.started {
+		return
+	}
+	r.started = true
+	r.wrote = r.hub.now()
+	r.traceJoined()
+	if !r.conn.HasDeadlines() {
+		r.hub.warned.Do(func() {
+			r.hub.opts.Logger.Warn("ssehub: a middleware hides SetWriteDeadline; clients that do not read are not cut")
+		})
+	}
+}
+
+// stream drains the log into r's connection, again and again, and sleeps between,
+// unless r may doze.
+func (h *Hub) stream(ctx context.Context, r *reader) (err error) {
+	r.driving.Lock()
+	defer func() {
+		r.direct = r.direct && err == errDozing
+		r.driving.Unlock()
+	}()
 	for ctx.Err() == nil {
+		if err := r.finish(); err == ErrClosed {
+			return h.farewell(ctx, r)
+		} else if err != nil {
+			return err
+		}
 		frames, err := r.next()
 		if err == ErrClosed {
-			return h.farewell(ctx, r, heartbeat)
+			return h.farewell(ctx, r)
 		}
 		if err != nil {
 			return err
@@ -94,20 +126,46 @@ func (h *Hub) stream(ctx context.Context, r *reader) error {
 		if !r.park() {
 			continue
 		}
-		heartbeat.Reset(h.heartbeat())
-		select {
-		case <-r.wake:
-		case <-heartbeat.C:
-			if err := r.conn.Comment(""); err != nil {
-				return err
-			}
-		case <-h.news.Done(): // there may still be news
-		case <-r.conn.Done():
-			return sse.ErrConnectionClosed
-		case <-ctx.Done():
+		if r.direct {
+			return errDozing
+		}
+		if err := r.sleep(h.heartbeat()); err != nil {
+			return err
 		}
 	}
 	return ctx.Err()
+}
+
+// finish ends what the waker has begun.
+func (r *reader) finish() error {
+	if r.failed != nil {
+		return r.failed
+	}
+	if r.rest == nil {
+		return nil
+	}
+	if err := r.conn.WriteFrames(r.rest); err != nil {
+		return err
+	}
+	r.rest = nil
+	r.written(r.restOf)
+	return nil
+}
+
+// sleep waits until r is woken, at most d, and writes the heartbeat when it is due.
+func (r *reader) sleep(d time.Duration) error {
+	heartbeat := r.hub.heartbeat()
+	if _, err := r.conn.Wait(min(d, heartbeat-(r.hub.now()-r.wrote))); err != nil {
+		return err
+	}
+	if r.hub.now()-r.wrote < heartbeat {
+		return nil
+	}
+	if err := r.conn.Comment(""); err != nil {
+		return err
+	}
+	r.wrote = r.hub.now()
+	return nil
 }
 
 // heartbeat is the time between two, or for ever.
@@ -120,7 +178,11 @@ func (h *Hub) heartbeat() time.Duration {
 
 // farewell ends a stream that has got everything, at its own time, with its
 // own time to come back, so that the next server does not meet all at once.
-func (h *Hub) farewell(ctx context.Context, r *reader, heartbeat *time.Timer) error {
+func (h *Hub) farewell(ctx context.Context, r *reader) error {
+	r.direct = false
+	if h.isCut() {
+		return ErrClosed
+	}
 	if d := h.jitteredRetry(); d > 0 {
 		if err := r.conn.WriteFrames(retryLine(d)); err != nil {
 			return err
@@ -129,25 +191,13 @@ func (h *Hub) farewell(ctx context.Context, r *reader, heartbeat *time.Timer) er
 	if h.spread <= 0 {
 		return ErrClosed
 	}
-	wait := time.NewTimer(rand.N(h.spread))
-	defer wait.Stop()
-	for {
-		heartbeat.Reset(h.heartbeat())
-		select {
-		case <-wait.C:
-			return ErrClosed
-		case <-h.ctx.Done():
-			return ErrClosed
-		case <-heartbeat.C:
-			if err := r.conn.Comment(""); err != nil {
-				return err
-			}
-		case <-r.conn.Done():
-			return sse.ErrConnectionClosed
-		case <-ctx.Done():
-			return ctx.Err()
+	end := h.now() + rand.N(h.spread)
+	for h.now() < end && ctx.Err() == nil {
+		if err := r.sleep(end - h.now()); err != nil {
+			return err
 		}
 	}
+	return ErrClosed
 }
 
 // jitteredRetry is between once and twice the Retry option.

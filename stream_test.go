@@ -166,8 +166,11 @@ func TestHeadMeansSubscribed(t *testing.T) {
 func TestServeReasons(t *testing.T) {
 	serve := func(t *testing.T, hub *ssehub.Hub, topics ...string) (ended <-chan error, end func()) {
 		reason := make(chan error, 1)
+		begun := make(chan struct{})
+		defer func() { <-begun }() // or the request might end before it gets there
 		_, end = stream(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			conn, err := sse.Upgrade(w, r)
+			close(begun)
+			conn, err := sse.Upgrader{Hijack: true}.Upgrade(w, r)
 			if err == nil {
 				defer conn.Close()
 				err = hub.Serve(context.Background(), conn, topics...)

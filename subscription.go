@@ -46,6 +46,7 @@ func (h *Hub) Resume(ctx context.Context, lastEventID string, topics ...string) 
 	if err != nil {
 		return nil, err
 	}
+	r.wake = make(chan struct{}, 1)
 	if err := r.begin(nil); err != nil {
 		r.leave()
 		return nil, err

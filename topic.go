@@ -316,23 +316,20 @@ func (t *topic) unpark(s *seat) {
 	}
 }
 
-// wake wakes all that wait. Only the hub's one waker calls it, so that the
-// cost of many readers is never the publisher's.
-func (t *topic) wake() {
+// takeWaiting appends all that wait to readers, and has them wait no more. Only
+// the waker calls it.
+func (t *topic) takeWaiting(readers []*reader) []*reader {
 	t.waitMu.Lock()
 	waiting := t.waiting
 	t.waiting, t.spare = t.spare, nil
 	t.round.Add(1)
 	t.waitMu.Unlock()
 	for _, s := range waiting {
-		select {
-		case s.reader.wake <- struct{}{}:
-		default: // it knows
-		}
+		readers = append(readers, s.reader)
 	}
 	clear(waiting)
-	if cap(waiting) > 2*len(waiting)+64 {
-		return // a crowd that has left
+	if cap(waiting) <= 2*len(waiting)+64 { // else a crowd has left
+		t.spare = waiting[:0]
 	}
-	t.spare = waiting[:0]
+	return readers
 }

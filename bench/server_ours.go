@@ -22,7 +22,7 @@ func newOurs(t task) (peer, error) {
 
 // newOursOverNetHTTP leaves every connection to net/http.
 func newOursOverNetHTTP(t task) (peer, error) {
-	return newHub(&ssehub.Options{History: wholeHistory(t)}), nil
+	return newHub(&ssehub.Options{History: wholeHistory(t), NoHijack: true}), nil
 }
 
 func wholeHistory(t task) ssehub.Retention {

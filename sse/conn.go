@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
+	"io"
 	"sync"
 	"time"
 )
@@ -20,27 +20,27 @@ const (
 
 // Conn is an event stream to one client, made by Upgrade. All methods are safe
 // for concurrent use. The handler that made it must call Close before it
-// returns; goroutines of its own may go on and get [ErrConnectionClosed].
+// returns, unless it is Hijacked; goroutines of its own may go on and get
+// [ErrConnectionClosed].
 type Conn struct {
-	request     context.Context // ends when the client leaves or the handler has returned
+	request     context.Context // ends when the client leaves or the handler has returned; nil if it was hijacked
 	ctx         context.Context // of request; ends also when a write fails or Close is called
 	cancel      context.CancelFunc
 	timeout     time.Duration
-	perStream   bool // HTTP/2: a deadline that passes ends the stream even between writes
+	between     bool // a deadline that passes between writes does harm
 	lastEventID string
 
-	// writing guards w, buf and closed, and is held while writing: a lock of one
+	// writing guards out, buf and closed, and is held while writing: a lock of one
 	// slot rather than a Mutex, because a wait for it ends with ctx, and because
 	// fake time (testing/synctest) goes on while a goroutine waits for it.
 	writing chan struct{}
-	w       http.ResponseWriter
+	out     transport
 	buf     []byte
 	closed  bool
 
 	deadlineMu sync.Mutex // guards the rest, and is never held while writing
-	rc         *http.ResponseController
-	noDeadline bool // the writer does not support deadlines
-	closing    bool // the last deadline is set, or left as it is
+	noDeadline bool       // the writer does not support deadlines
+	closing    bool       // the last deadline is set, or left as it is
 }
 
 // Send writes one message, as [Message.AppendText] forms it. Nil means that it
@@ -82,13 +82,68 @@ func (c *Conn) WriteFrames(encoded []byte) error {
 	return c.write(encoded)
 }
 
+// TryWriteFrames is WriteFrames without waiting: it writes as much as the socket
+// takes at once, and returns how much that is. The caller must have the rest
+// written before anything else. It may be nothing, as while another write is
+// under way. It returns [errors.ErrUnsupported] unless the Conn is Hijacked and
+// its connection is a plain TCP or Unix socket, on a Unix system, or has a method
+// TryWrite(p []byte) (n int, err error) that does this.
+func (c *Conn) TryWriteFrames(encoded []byte) (n int, err error) {
+	select {
+	case c.writing <- struct{}{}:
+	default:
+		return 0, nil
+	}
+	defer c.release()
+	if c.closed || c.ctx.Err() != nil {
+		return 0, ErrConnectionClosed
+	}
+	n, err = c.out.tryWrite(encoded)
+	if err != nil && !errors.Is(err, errors.ErrUnsupported) {
+		c.closed = true
+		err = c.fail(err)
+	}
+	return n, err
+}
+
+// Wait sleeps until Wake was called or, woken being false, d has passed. It
+// returns an error that wraps [ErrConnectionClosed] when the client has left, a
+// write has failed or Close was called. Only one goroutine at a time may be in
+// it. A goroutine that writes what there is, waits, and is woken when there is
+// more needs no channel of its own, and none to watch the client.
+func (c *Conn) Wait(d time.Duration) (woken bool, err error) {
+	woken, err = c.out.wait(c.ctx, d)
+	switch {
+	case err == nil:
+		return woken, nil
+	case err == io.EOF || c.ctx.Err() != nil:
+		err = ErrConnectionClosed
+	default:
+		err = fmt.Errorf("%w: %w", ErrConnectionClosed, err)
+	}
+	c.cancel()
+	return false, err
+}
+
+// Wake ends a Wait: the one under way or else the next. It does not block.
+func (c *Conn) Wake() {
+	c.out.wake()
+}
+
+// Hijacked reports whether the connection was taken over from its http.Server, see
+// [Upgrader].
+func (c *Conn) Hijacked() bool {
+	return c.request == nil
+}
+
 // Done returns a channel that is closed when the client has left, a write has
-// failed or Close was called.
+// failed or Close was called. If the Conn is Hijacked, it takes a goroutine in
+// Wait to notice that the client leaves.
 func (c *Conn) Done() <-chan struct{} {
 	return c.ctx.Done()
 }
 
-// IsOpen reports whether a write may still succeed.
+// IsOpen reports whether Done is still open, so that a write may succeed.
 func (c *Conn) IsOpen() bool {
 	return c.ctx.Err() == nil
 }
@@ -108,8 +163,8 @@ func (c *Conn) LastEventID() string {
 
 // Close ends the stream's writing side. Once it has returned nothing touches
 // the http.ResponseWriter any more; the response ends when the handler
-// returns. A write under way in another goroutine gets 100 ms to finish. It
-// may be called any number of times.
+// returns, or at once if the Conn is Hijacked. A write under way in another
+// goroutine gets 100 ms to finish. It may be called any number of times.
 func (c *Conn) Close() {
 	c.cancel()
 	select {
@@ -119,7 +174,9 @@ func (c *Conn) Close() {
 		c.writing <- struct{}{}
 	}
 	defer c.release()
-	if !c.closed && c.request.Err() == nil {
+	if t, ok := c.out.(*taken); ok {
+		_ = t.Close() // a second time it fails
+	} else if !c.closed && c.request.Err() == nil {
 		c.setDeadline(c.timeout) // for what the server writes after the handler
 	}
 	c.closed = true
@@ -138,6 +195,11 @@ func (c *Conn) acquire() bool {
 	select {
 	case c.writing <- struct{}{}:
 		return true
+	default: // Done makes its channel for the first who asks
+	}
+	select {
+	case c.writing <- struct{}{}:
+		return true
 	case <-c.ctx.Done():
 		return false
 	}
@@ -153,7 +215,7 @@ func (c *Conn) hurry() {
 	defer c.deadlineMu.Unlock()
 	if !c.closing && !c.noDeadline {
 		c.closing = true
-		_ = c.rc.SetWriteDeadline(time.Now().Add(closeGrace))
+		_ = c.out.SetWriteDeadline(time.Now().Add(closeGrace))
 	}
 }
 
@@ -166,16 +228,16 @@ func (c *Conn) write(p []byte) error {
 	for first := true; first || len(p) > 0; first = false {
 		chunk := p[:min(len(p), maxWrite)]
 		c.setDeadline(c.timeout)
-		if _, err := c.w.Write(chunk); err != nil {
+		if _, err := c.out.Write(chunk); err != nil {
 			return c.fail(err)
 		}
 		p = p[len(chunk):]
 	}
-	if err := c.rc.Flush(); err != nil {
+	if err := c.out.Flush(); err != nil {
 		return c.fail(err)
 	}
 	c.closed = false
-	if c.perStream {
+	if c.between {
 		c.setDeadline(0)
 	}
 	return nil
@@ -183,6 +245,7 @@ func (c *Conn) write(p []byte) error {
 
 func (c *Conn) fail(err error) error {
 	c.cancel() // and closed stays set: the deadline that passed ends the response at once
+	c.Wake()
 	return fmt.Errorf("%w: %w", ErrConnectionClosed, err)
 }
 
@@ -197,7 +260,7 @@ func (c *Conn) setDeadline(d time.Duration) {
 	if d > 0 {
 		t = time.Now().Add(d)
 	}
-	_ = c.rc.SetWriteDeadline(t) // an error is the connection's, and the write will have it too
+	_ = c.out.SetWriteDeadline(t) // an error is the connection's, and the write will have it too
 }
 
 // keep retains b's memory for the next message unless it is unusually large.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"time"
 )
@@ -27,6 +28,16 @@ type Upgrader struct {
 	// not read. It takes the place of http.Server.WriteTimeout, which would
 	// end the stream. Zero means DefaultWriteTimeout, negative none.
 	WriteTimeout time.Duration
+
+	// Hijack takes HTTP/1 connections over from their http.Server, where the
+	// http.ResponseWriter is an [http.Hijacker]: a stream then needs a quarter to
+	// a half of the memory, and less time for each write. Who asks for it must
+	// know that the server forgets the connection. The request's context does not
+	// end when the client leaves, see [Conn.Done]; a Conn that is [Conn.Hijacked]
+	// may outlive the handler, which ends the request's context, and must be
+	// closed; http.Server.Shutdown does not wait for it; to what has wrapped the
+	// handler the response has no status and no length.
+	Hijack bool
 }
 
 // Upgrade is [Upgrader.Upgrade] with the defaults.
@@ -44,7 +55,6 @@ func (up Upgrader) Upgrade(w http.ResponseWriter, r *http.Request) (*Conn, error
 	if up.WriteTimeout == 0 {
 		up.WriteTimeout = DefaultWriteTimeout
 	}
-	rc := http.NewResponseController(w)
 	SetHeader(w.Header())
 	if r.ProtoMajor == 1 {
 		// The last write deadline outlives the handler, so that a client that
@@ -52,32 +62,49 @@ func (up Upgrader) Upgrade(w http.ResponseWriter, r *http.Request) (*Conn, error
 		// request on this connection would run into it.
 		w.Header().Set("Connection", "close")
 	}
-	// Flushing with nothing written sends the head alone, and fails before
-	// anything is sent where streaming cannot work.
-	hasDeadlines, err := flushHead(rc, up.WriteTimeout)
-	if err != nil {
-		return nil, refuse(w, err)
+	c := &Conn{timeout: up.WriteTimeout, writing: make(chan struct{}, 1), lastEventID: LastEventID(r)}
+	var first []byte
+	if conn := up.takeOver(w, r); conn != nil {
+		c.ctx, c.cancel = context.WithCancel(context.Background())
+		c.out = &taken{Conn: conn, try: newTrier(conn)}
+		c.between = true // tryWrite would find it
+		first = head(r, w.Header())
+	} else {
+		out := newResponse(w)
+		// Flushing with nothing written sends the head alone, and fails before
+		// anything is sent where streaming cannot work.
+		hasDeadlines, err := flushHead(out.ResponseController, up.WriteTimeout)
+		if err != nil {
+			return nil, refuse(w, err)
+		}
+		c.request = r.Context()
+		c.ctx, c.cancel = context.WithCancel(c.request)
+		c.out = out
+		c.between = r.ProtoMajor > 1 // over HTTP/2 it ends the stream
+		c.noDeadline = !hasDeadlines
 	}
-	ctx, cancel := context.WithCancel(r.Context())
-	c := &Conn{
-		request: r.Context(), ctx: ctx, cancel: cancel, writing: make(chan struct{}, 1), w: w, rc: rc,
-		timeout:     up.WriteTimeout,
-		perStream:   r.ProtoMajor > 1,
-		lastEventID: LastEventID(r),
-		noDeadline:  !hasDeadlines,
-	}
-	// The first line also gets the head through middleware that holds it back
-	// until there is a body. No blank line: that would be an empty event to
-	// some readers.
-	first := []byte(":\n")
-	if up.RetryTime >= time.Millisecond {
-		first = appendRetry(nil, up.RetryTime)
-	}
-	if err := c.WriteFrames(first); err != nil {
+	if err := c.WriteFrames(up.appendFirst(first)); err != nil {
 		c.Close()
 		return nil, err
 	}
 	return c, nil
+}
+
+func (up Upgrader) takeOver(w http.ResponseWriter, r *http.Request) net.Conn {
+	if !up.Hijack {
+		return nil
+	}
+	return takeOver(w, r)
+}
+
+// appendFirst appends the first line, which also gets the head through middleware
+// that holds it back until there is a body. No blank line: that would be an empty
+// event to some readers.
+func (up Upgrader) appendFirst(b []byte) []byte {
+	if up.RetryTime >= time.Millisecond {
+		return appendRetry(b, up.RetryTime)
+	}
+	return append(b, ":\n"...)
 }
 
 // SetHeader sets the fields of an event stream's head, for a response that is

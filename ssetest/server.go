@@ -1,6 +1,10 @@
 package ssetest
 
-import "net/http"
+import (
+	"net"
+	"net/http"
+	"sync"
+)
 
 // Server is an http.Server on a [Listener]: an httptest.Server without the
 // network.
@@ -9,6 +13,7 @@ type Server struct {
 	Config   *http.Server
 	Listener *Listener
 
+	conns     conns
 	transport *http.Transport
 	done      chan struct{}
 }
@@ -27,10 +32,11 @@ func Serve(config *http.Server) *Server {
 		Listener: Listen(),
 		done:     make(chan struct{}),
 	}
+	s.conns.Listener = s.Listener
 	s.transport = &http.Transport{DialContext: s.Listener.Dial}
 	go func() {
 		defer close(s.done)
-		_ = config.Serve(s.Listener) // always an error, here of Close
+		_ = config.Serve(&s.conns) // always an error, here of Close
 	}()
 	return s
 }
@@ -41,9 +47,39 @@ func (s *Server) Client() *http.Client {
 	return &http.Client{Transport: s.transport}
 }
 
-// Close cuts all connections and ends the Server, as http.Server.Close does.
+// Close cuts all connections, those that a handler has taken over too, and ends
+// the Server.
 func (s *Server) Close() {
 	s.transport.CloseIdleConnections()
 	_ = s.Config.Close()
 	<-s.done
+	s.conns.cut()
+}
+
+// conns remembers the connections that it accepts: an http.Server forgets those
+// that are taken over.
+type conns struct {
+	*Listener
+	mu  sync.Mutex
+	all []net.Conn
+}
+
+// Accept implements net.Listener.
+func (c *conns) Accept() (net.Conn, error) {
+	conn, err := c.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.all = append(c.all, conn)
+	return conn, nil
+}
+
+func (c *conns) cut() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, conn := range c.all {
+		_ = conn.Close() // most are closed already
+	}
 }

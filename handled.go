@@ -1,0 +1,113 @@
+package ssehub
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"runtime/debug"
+	"time"
+)
+
+// handled is a stream of a Handler that has begun. If it outlives the request it
+// keeps nothing of that.
+type handled struct {
+	reader  *reader
+	topics  []string
+	subject string
+	ctx     context.Context // ends when the grant expires
+	stop    func()          // what waits for that; nil if nothing does
+	logging context.Context // nil if the end is not logged
+}
+
+func newHandled(h *Hub, r *reader, topics []string, grant Grant) *handled {
+	s := &handled{reader: r, topics: topics, subject: grant.Subject, ctx: context.Background()} // the client's leaving ends the connection by itself
+	if !grant.Expires.IsZero() {
+		ctx, cancel := context.WithDeadline(s.ctx, grant.Expires)
+		undo := closeAtEnd(ctx, r.conn)
+		s.ctx, s.stop = ctx, func() { undo(); cancel() }
+	}
+	if _, err := r.conn.TryWriteFrames(nil); err == nil {
+		r.direct = r.allow == nil && h.opts.Trace == nil // else code of the application would run on the waker
+	}
+	return s
+}
+
+// run writes until the stream has ended or dozes.
+func (s *handled) run() {
+	r := s.reader
+	err := errPanicked
+	defer func() {
+		if err == errDozing {
+			go s.doze()
+			return
+		}
+		if s.stop != nil {
+			s.stop()
+		}
+		r.conn.Close()
+	}()
+	if err = r.hub.serve(s.ctx, r); err != errDozing && s.logging != nil {
+		r.hub.opts.Logger.DebugContext(s.logging, "ssehub: stream ended", "topics", s.topics, "subject", s.subject, "reason", err)
+	}
+}
+
+// runAlone is run where there is no net/http to do what it does for handlers: log a
+// panic of the application's code, and go on.
+func (s *handled) runAlone() {
+	defer func() {
+		if v := recover(); v != nil && v != http.ErrAbortHandler {
+			s.reader.hub.opts.Logger.Error("ssehub: stream panicked", "topics", s.topics, "subject", s.subject,
+				"panic", fmt.Sprint(v), "stack", string(debug.Stack()))
+		}
+	}()
+	s.run()
+}
+
+// doze sleeps, and writes heartbeats, until there is something that the waker does
+// not write. It is a goroutine of its own, for the sake of its stack: at this depth
+// 2 KiB are enough, as long as it never calls anything deeper, while run takes 4
+// or 8, and a stack with somebody asleep on it does not shrink.
+func (s *handled) doze() {
+	r := s.reader
+	for {
+		woken, err := r.conn.Wait(r.untilHeartbeat())
+		if err != nil {
+			r.fail(err)
+		}
+		if err != nil || woken || !r.tryHeartbeat() {
+			break
+		}
+	}
+	go s.runAlone()
+}
+
+// untilHeartbeat returns when the next heartbeat is due.
+func (r *reader) untilHeartbeat() time.Duration {
+	r.driving.Lock()
+	defer r.driving.Unlock()
+	return r.hub.heartbeat() - (r.hub.now() - r.wrote)
+}
+
+// fail ends the stream.
+func (r *reader) fail(err error) {
+	r.driving.Lock()
+	defer r.driving.Unlock()
+	r.failed = err
+}
+
+var heartbeat = []byte(":\n")
+
+// tryHeartbeat writes a heartbeat if it is due, and reports false if the
+// connection does not take it.
+func (r *reader) tryHeartbeat() bool {
+	r.driving.Lock()
+	defer r.driving.Unlock()
+	if now := r.hub.now(); now-r.wrote >= r.hub.heartbeat() {
+		r.wrote = now
+		n, err := r.conn.TryWriteFrames(heartbeat)
+		if r.failed = err; err == nil && n < len(heartbeat) {
+			r.rest, r.restOf = heartbeat[n:], 0
+		}
+	}
+	return r.failed == nil && r.rest == nil
+}
