@@ -51,7 +51,7 @@ func (h *Hub) runWaker() {
 
 // rouse has readers get their news.
 func rouse(readers []*reader) {
-	workers := min(runtime.GOMAXPROCS(0), len(readers)/share)
+	workers := min(runtime.GOMAXPROCS(0)/2, len(readers)/share) // the rest is for who receives, and for the application
 	if workers < 2 {
 		for _, r := range readers {
 			r.rouse()

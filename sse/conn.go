@@ -30,10 +30,7 @@ type Conn struct {
 	between     bool // a deadline that passes between writes does harm
 	lastEventID string
 
-	// writing guards out, buf and closed, and is held while writing: a lock of one
-	// slot rather than a Mutex, because a wait for it ends with ctx, and because
-	// fake time (testing/synctest) goes on while a goroutine waits for it.
-	writing chan struct{}
+	writing turn // guards the following, and is held while writing
 	out     transport
 	buf     []byte
 	closed  bool
@@ -47,10 +44,10 @@ type Conn struct {
 // was written and flushed, not that the client has read it. An error that
 // wraps [ErrInvalidField] leaves the connection as it was; any other ends it.
 func (c *Conn) Send(m Message) error {
-	if !c.acquire() {
+	if !c.writing.take(c.ctx) {
 		return ErrConnectionClosed
 	}
-	defer c.release()
+	defer c.writing.give()
 	frame, err := m.AppendText(c.buf[:0])
 	if err != nil {
 		return err
@@ -62,10 +59,10 @@ func (c *Conn) Send(m Message) error {
 // Comment writes text as comment lines, which clients ignore; an empty text
 // writes the single line ":", a heartbeat.
 func (c *Conn) Comment(text string) error {
-	if !c.acquire() {
+	if !c.writing.take(c.ctx) {
 		return ErrConnectionClosed
 	}
-	defer c.release()
+	defer c.writing.give()
 	lines := appendComment(c.buf[:0], text)
 	c.keep(lines)
 	return c.write(lines)
@@ -75,10 +72,10 @@ func (c *Conn) Comment(text string) error {
 // deadline allows. They must be whole lines, and must form whole events where
 // other writes may follow.
 func (c *Conn) WriteFrames(encoded []byte) error {
-	if !c.acquire() {
+	if !c.writing.take(c.ctx) {
 		return ErrConnectionClosed
 	}
-	defer c.release()
+	defer c.writing.give()
 	return c.write(encoded)
 }
 
@@ -89,13 +86,11 @@ func (c *Conn) WriteFrames(encoded []byte) error {
 // its connection is a plain TCP or Unix socket, on a Unix system, or has a method
 // TryWrite(p []byte) (n int, err error) that does this.
 func (c *Conn) TryWriteFrames(encoded []byte) (n int, err error) {
-	select {
-	case c.writing <- struct{}{}:
-	default:
+	if !c.writing.try() {
 		return 0, nil
 	}
-	defer c.release()
-	if c.closed || c.ctx.Err() != nil {
+	defer c.writing.give()
+	if c.closed { // whether ctx has ended, the socket knows
 		return 0, ErrConnectionClosed
 	}
 	n, err = c.out.tryWrite(encoded)
@@ -167,13 +162,11 @@ func (c *Conn) LastEventID() string {
 // goroutine gets 100 ms to finish. It may be called any number of times.
 func (c *Conn) Close() {
 	c.cancel()
-	select {
-	case c.writing <- struct{}{}:
-	default:
+	if !c.writing.try() {
 		c.hurry()
-		c.writing <- struct{}{}
+		c.writing.take(context.Background())
 	}
-	defer c.release()
+	defer c.writing.give()
 	if t, ok := c.out.(*taken); ok {
 		_ = t.Close() // a second time it fails
 	} else if !c.closed && c.request.Err() == nil {
@@ -188,25 +181,6 @@ func (c *Conn) lastDeadline() {
 	c.deadlineMu.Lock()
 	defer c.deadlineMu.Unlock()
 	c.closing = true
-}
-
-// acquire waits for the right to write, unless the connection ends first.
-func (c *Conn) acquire() bool {
-	select {
-	case c.writing <- struct{}{}:
-		return true
-	default: // Done makes its channel for the first who asks
-	}
-	select {
-	case c.writing <- struct{}{}:
-		return true
-	case <-c.ctx.Done():
-		return false
-	}
-}
-
-func (c *Conn) release() {
-	<-c.writing
 }
 
 // hurry cuts the write that is under way, if it is not about to end by itself.

@@ -62,7 +62,7 @@ func (up Upgrader) Upgrade(w http.ResponseWriter, r *http.Request) (*Conn, error
 		// request on this connection would run into it.
 		w.Header().Set("Connection", "close")
 	}
-	c := &Conn{timeout: up.WriteTimeout, writing: make(chan struct{}, 1), lastEventID: LastEventID(r)}
+	c := &Conn{timeout: up.WriteTimeout, lastEventID: LastEventID(r)}
 	var first []byte
 	if conn := up.takeOver(w, r); conn != nil {
 		c.ctx, c.cancel = context.WithCancel(context.Background())
