@@ -13,8 +13,10 @@ import (
 // anybody in that: who has more to write than the socket takes, or anything that is
 // not plain news, is left to its own goroutine.
 
-// share is how many readers make it worth to have one more goroutine wake them.
-const share = 64
+const (
+	share = 64 // readers make it worth to have one more goroutine wake them
+	grain = 8  // readers go to one goroutine at a time: what the kernel preempts holds up no more
+)
 
 // wake leaves the waking of t's readers to the waker. It needs h.mu.
 func (h *Hub) wake(t *topic) {
@@ -51,7 +53,7 @@ func (h *Hub) runWaker() {
 
 // rouse has readers get their news.
 func rouse(readers []*reader) {
-	workers := min(runtime.GOMAXPROCS(0)/2, len(readers)/share) // the rest is for who receives, and for the application
+	workers := min(runtime.GOMAXPROCS(0), len(readers)/share)
 	if workers < 2 {
 		for _, r := range readers {
 			r.rouse()
@@ -63,11 +65,11 @@ func rouse(readers []*reader) {
 	for range workers {
 		all.Go(func() {
 			for {
-				end := int(next.Add(share))
-				if end-share >= len(readers) {
+				end := int(next.Add(grain))
+				if end-grain >= len(readers) {
 					return
 				}
-				for _, r := range readers[end-share : min(end, len(readers))] {
+				for _, r := range readers[end-grain : min(end, len(readers))] {
 					r.rouse()
 				}
 			}
