@@ -109,10 +109,10 @@ func (c *Conn) TryWriteFrames(encoded []byte) (n int, err error) {
 func (c *Conn) Wait(d time.Duration) (woken bool, err error) {
 	woken, err = c.out.wait(c.ctx, d)
 	switch {
+	case c.ctx.Err() != nil || err == io.EOF:
+		err = ErrConnectionClosed
 	case err == nil:
 		return woken, nil
-	case err == io.EOF || c.ctx.Err() != nil:
-		err = ErrConnectionClosed
 	default:
 		err = fmt.Errorf("%w: %w", ErrConnectionClosed, err)
 	}

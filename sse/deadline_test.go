@@ -59,7 +59,7 @@ func TestWriteTimeout(t *testing.T) {
 	}
 }
 
-func readUntil(t *testing.T, r io.Reader, end string) {
+func readUntil(t testing.TB, r io.Reader, end string) {
 	t.Helper()
 	var got []byte
 	for b := make([]byte, 1); !strings.HasSuffix(string(got), end); got = append(got, b[0]) {
