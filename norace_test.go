@@ -1,0 +1,5 @@
+//go:build !race
+
+package ssehub_test
+
+const raceDetector = false
