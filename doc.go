@@ -182,24 +182,38 @@
 // Stats.Evicted counts the bytes. (TestBudgetVictim, TestBudgetStorm,
 // TestBudgetNewestGoLast, TestBudgetBlock, TestBudgetLatest, TestBudgetCount)
 //
-// A connection costs what net/http needs for it, nearly 29 kB with the hub's
-// share of some 2 kB (bench/README.md). One that reads several topics borrows
-// 64 KiB more while it is writing. A slow write keeps the one segment that it is
-// about in memory, or that copy, for the write timeout at the longest.
-// (TestStuckWritePinsLittle)
+// A connection that waits costs 5.3 kB, 2 kB of them a stack, where it was taken
+// over from net/http, and nearly 29 kB where it was not (bench/README.md). One that
+// reads several topics borrows 64 KiB more while it is writing. A slow write keeps
+// the one segment that it is about in memory, or that copy, for the write timeout
+// at the longest. (TestDozeStack, TestStuckWritePinsLittle)
 //
 // A Subscription costs 2.5 kB and a stack of 4 kB, and once it has had an event
 // 2.6 kB and that stack. A million of them on one topic, on two cores: Publish
 // took 0.2 to 3.9 ms and all had the event after 4 to 10 s, four runs
 // (go test -v -run TestScaleSubscribers -timeout 10m . -scale 1000000).
 //
+// # Who holds the connection
+//
+// A Handler takes HTTP/1 connections over from their http.Server, if the
+// http.ResponseWriter is an http.Hijacker and nothing transforms the body, and
+// returns while the stream goes on. Middleware sees a short request without a
+// status; one that embeds the http.ResponseWriter and so hides Hijack keeps the
+// stream where it is. What Authorize has put into a Grant must do without the
+// request's context, which ends; a panic in AllowTopic is logged, and ends that
+// stream. All promises are the same either way: the tests run over connections
+// that were taken over, with TLS and without, over plain HTTP/1.1 and HTTP/2.
+// Options.NoHijack turns it off. (TestHijackOutlivesRequest, TestHijackAccessLog,
+// TestHijackShutdown, TestHijackPanic, TestDozeStorm)
+//
 // # In front of it
 //
 // Six connections per host is what browsers allow over HTTP/1.1: use HTTP/2
 // where pages have many tabs. http.Server.WriteTimeout does not end streams,
 // as every write sets its own deadline; set ReadHeaderTimeout as for any
-// server. http.Server.Shutdown waits for streams but does not end them: call
-// [Hub.Shutdown] first. http.TimeoutHandler and other middleware without Flush
+// server. http.Server.Shutdown does not end streams: it waits for those that it
+// still holds, and forgets those that were taken over. Call [Hub.Shutdown] first.
+// http.TimeoutHandler and other middleware without Flush
 // or Unwrap cannot stream, and get status 500 with the reason. Middleware that
 // has Flush but neither Unwrap nor SetWriteDeadline takes the deadlines away:
 // the hub warns of it, once, in its Logger.

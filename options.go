@@ -80,9 +80,9 @@ type Options struct {
 
 	// NoHijack leaves HTTP/1 connections to their http.Server. Handler takes them
 	// over where it can, see [sse.Upgrader], and then returns while the stream goes
-	// on: middleware sees the request end, the request's context ends, and
-	// http.Server.Shutdown does not wait for the stream, as the hub's does. With
-	// NoHijack a connection needs five times the memory.
+	// on: middleware sees the request end, the request's context ends, and only
+	// [Hub.Shutdown] waits for the stream, not http.Server.Shutdown. With NoHijack
+	// a connection needs five times the memory.
 	NoHijack bool
 
 	// Authorize decides about each request to a Handler before anything is
@@ -122,7 +122,8 @@ type Grant struct {
 	Expires time.Time
 	// AllowTopic decides about each topic that a pattern of the request meets:
 	// once for each stream and topic, before the first event of it. The stream
-	// waits for the answer, and remembers it as long as it lasts. Nil allows all that the patterns match.
+	// waits for the answer, and remembers it as long as it lasts. The request's
+	// context may have ended by then. Nil allows all that the patterns match.
 	AllowTopic func(topic string) bool
 }
 

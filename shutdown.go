@@ -16,14 +16,9 @@ const cutTime = time.Second
 // have what was published, and closes the streams spread out over time (1,000
 // per second, or faster for ctx), each with its own retry time. It returns nil
 // when all is done. When ctx ends first it closes the rest, as Close, and
-// returns the error of ctx, within a second. http.Server.Shutdown waits for
-// streams without ending them, so call this one before it, or register it:
-//
-//	server.RegisterOnShutdown(func() {
-//		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-//		defer cancel()
-//		hub.Shutdown(ctx)
-//	})
+// returns the error of ctx, within a second. Call it before http.Server.Shutdown,
+// which ends no stream: it waits for those that it still holds, and returns while
+// those go on that were taken over.
 func (h *Hub) Shutdown(ctx context.Context) error {
 	h.refuse(func(readers int) time.Duration {
 		spread := time.Duration(readers) * time.Second / closesPerSecond

@@ -69,7 +69,7 @@ func run(ctx context.Context, addr string, out io.Writer) error {
 	}
 }
 
-// shutdown ends the streams before the server, which would wait for them.
+// shutdown ends the streams before the server, which ends none.
 func (m *market) shutdown(server *http.Server) error {
 	ctx, cancel := context.WithTimeout(context.Background(), drainTime)
 	defer cancel()
