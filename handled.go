@@ -20,6 +20,7 @@ type handled struct {
 }
 
 func newHandled(h *Hub, r *reader, topics []string, grant Grant) *handled {
+	r.last = r.conn.Close                                                                       // before Shutdown takes the stream for ended
 	s := &handled{reader: r, topics: topics, subject: grant.Subject, ctx: context.Background()} // the client's leaving ends the connection by itself
 	if !grant.Expires.IsZero() {
 		ctx, cancel := context.WithDeadline(s.ctx, grant.Expires)
@@ -44,7 +45,6 @@ func (s *handled) run() {
 		if s.stop != nil {
 			s.stop()
 		}
-		r.conn.Close()
 	}()
 	if err = r.hub.serve(s.ctx, r); err != errDozing && s.logging != nil {
 		r.hub.opts.Logger.DebugContext(s.logging, "ssehub: stream ended", "topics", s.topics, "subject", s.subject, "reason", err)

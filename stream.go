@@ -59,7 +59,7 @@ func (h *Hub) serve(ctx context.Context, r *reader) (err error) {
 	err = errPanicked // unless it gets to the end
 	defer func() {
 		if err != errDozing {
-			r.end(err, nil)
+			r.end(err, r.last)
 		}
 	}()
 	r.start()

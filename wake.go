@@ -80,7 +80,7 @@ func rouse(readers []*reader) {
 
 // rouse has r get its news: now if that needs no waiting, else by its goroutine.
 func (r *reader) rouse() {
-	if r.driving.TryLock() {
+	if r.conn != nil && r.driving.TryLock() {
 		done := r.direct && r.push()
 		r.driving.Unlock()
 		if done {

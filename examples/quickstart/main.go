@@ -74,8 +74,8 @@ func run(ctx context.Context, addr string, out io.Writer) error {
 	}
 }
 
-// shutdown ends the streams before the server: http.Server.Shutdown waits for
-// them, and by itself none of them ever ends.
+// shutdown ends the streams before the server: http.Server.Shutdown ends none of
+// them, it waits for some and forgets the others.
 func shutdown(hub *ssehub.Hub, server *http.Server) error {
 	ctx, cancel := context.WithTimeout(context.Background(), drainTime)
 	defer cancel()
