@@ -37,6 +37,11 @@ type options struct {
 	slowDuration time.Duration
 	slowPairs    int
 
+	publishReaders int
+	publishes      int
+	topics         int
+	topicReaders   int
+
 	decode bool
 	rounds int
 	turn   time.Duration
@@ -53,7 +58,7 @@ func parseOptions(args []string, stderr io.Writer) (options, error) {
 	f := flag.NewFlagSet("bench", flag.ContinueOnError)
 	f.SetOutput(stderr)
 	f.BoolVar(&o.quick, "quick", false, "less of everything that is not given, for less than two minutes")
-	f.StringVar(&scenarios, "scenario", "", "comma-separated `names`; all by default: burst,paced,idle,connect,replay,slow")
+	f.StringVar(&scenarios, "scenario", "", "comma-separated `names`; all by default: burst,paced,idle,connect,replay,slow,publish,topics")
 	f.StringVar(&servers, "servers", "", "comma-separated `names`; by default all that are there: ours,ours-nethttp,bare,go-sse,r3labs,launchdarkly,alexandrevicenzi,nchan")
 	f.IntVar(&o.pairs, "pairs", 5, "how often each server is measured, in turn")
 	f.DurationVar(&o.stall, "stall", 5*time.Second, "how long all connections may be silent before what is missing counts as lost")
@@ -73,6 +78,10 @@ func parseOptions(args []string, stderr io.Writer) (options, error) {
 	f.IntVar(&o.slowFill, "slow-fill", 180, "slow: messages before each turn, to fill the buffers of the client that never reads")
 	f.DurationVar(&o.slowDuration, "slow-duration", 2*time.Second, "slow: for how long in each turn")
 	f.IntVar(&o.slowPairs, "slow-pairs", 10, "slow: pairs of turns for ours; a fifth for the others")
+	f.IntVar(&o.publishReaders, "publish-readers", 100_000, "publish: at most so many readers in process")
+	f.IntVar(&o.publishes, "publishes", 100, "publish: calls that are timed, with each number of readers")
+	f.IntVar(&o.topics, "topics", 100_000, "topics: so many")
+	f.IntVar(&o.topicReaders, "topic-readers", 10, "topics: readers in process of each")
 	f.BoolVar(&o.decode, "decode", false, "compare how fast libraries read event streams; of the other flags -quick, -rounds, -turn, -json and -cpuprofile count")
 	f.IntVar(&o.rounds, "rounds", 7, "decode: how often each library reads each stream, in turn")
 	f.DurationVar(&o.turn, "turn", 300*time.Millisecond, "decode: how long it reads at least")
@@ -114,6 +123,7 @@ var quickly = map[string]string{
 	"idle": "1000", "storm": "1000",
 	"replay-clients": "100", "replay-events": "5000",
 	"slow-conns": "500", "slow-duration": "500ms", "slow-rate": "20", "slow-pairs": "3",
+	"publish-readers": "10000", "publishes": "50", "topics": "10000",
 }
 
 // shrink makes a run short where the command line does not say otherwise.
@@ -151,6 +161,8 @@ func (o options) check() error {
 		return fmt.Errorf("-slow-size must be between %d, for the number and the time, and %d", timedSize, maxSize)
 	case o.rate <= 0 || o.slowRate <= 0 || o.duration <= 0 || o.slowDuration <= 0 || o.stall <= 0:
 		return errors.New("rates and durations must be positive")
+	case o.publishReaders < 10 || min(o.publishes, o.topics, o.topicReaders) < 1:
+		return errors.New("-publish-readers must be at least 10, and -publishes, -topics and -topic-readers at least 1")
 	case min(o.pairs, o.rounds, o.slowPairs, o.slowFill) < 1:
 		return errors.New("-pairs, -rounds, -slow-pairs and -slow-fill must be at least 1")
 	}

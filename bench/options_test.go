@@ -33,7 +33,7 @@ func TestDefaults(t *testing.T) {
 func TestOptionsRefused(t *testing.T) {
 	for _, args := range []string{
 		"-size 9", "-size 9999999", "-messages 0", "-messages 1000000000", "-slow-messages -1",
-		"-conns 0", "-idle -1", "-pairs 0", "-rounds 0", "-rate 0", "-duration 0s", "-slow-size 10",
+		"-conns 0", "-idle -1", "-pairs 0", "-rounds 0", "-rate 0", "-duration 0s", "-slow-size 10", "-publish-readers 9", "-publishes 0", "-topics 0", "-topic-readers 0",
 		"-servers nobody", "-servers bare-replay", "-scenario none", "surplus", "-unknown",
 	} {
 		_, err := parseOptions(strings.Fields(args), io.Discard)

@@ -28,9 +28,10 @@ func run(ctx context.Context, o options, progress io.Writer) (*report, error) {
 		if s.rounds != nil {
 			rounds = s.rounds(o)
 		}
+		chosen := s.chosen(o.servers)
 		for round := range rounds {
-			for i := range o.servers {
-				server := s.standIn(o.servers[(i+round)%len(o.servers)])
+			for i := range chosen {
+				server := s.standIn(chosen[(i+round)%len(chosen)])
 				fmt.Fprintf(progress, "%s, round %d/%d, %s: ", s.name, round+1, rounds, server)
 				r, err := turnOf(ctx, o, s, server, round+1)
 				if err != nil {

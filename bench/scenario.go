@@ -16,6 +16,8 @@ type scenario struct {
 	// measure is one server's turn. What it cannot measure is an error, and
 	// what it measured until then, if anything, is in the result.
 	measure func(ctx context.Context, o options, server string) (*result, error)
+	// only are the servers that can take part; nil means all.
+	only    []string
 	columns []column
 	// rounds says how often a server is measured; nil means -pairs.
 	rounds func(o options) int
@@ -27,7 +29,7 @@ type scenario struct {
 
 // scenarios are all, in their order.
 func scenarios() []scenario {
-	return []scenario{burstScenario, pacedScenario, idleScenario, connectScenario, replayScenario, slowScenario}
+	return []scenario{burstScenario, pacedScenario, idleScenario, connectScenario, replayScenario, slowScenario, publishScenario, topicsScenario}
 }
 
 // column is one figure in a scenario's table.
@@ -44,6 +46,7 @@ type comparison struct {
 	figure string
 	ours   string
 	other  string // bestPeer means the best of those that are neither ours nor bare
+	base   string // what other's figure is called, if not the same
 	less   bool   // is better
 }
 
@@ -69,6 +72,16 @@ func newResult() *result { return &result{Figures: make(map[string]float64)} }
 // clean reports whether nothing was wrong.
 func (r *result) clean() bool {
 	return r.Failure == "" && r.Tally.clean()
+}
+
+// chosen are those of servers that take part.
+func (s *scenario) chosen(servers []string) (chosen []string) {
+	for _, name := range servers {
+		if s.only == nil || slices.Contains(s.only, name) {
+			chosen = append(chosen, name)
+		}
+	}
+	return chosen
 }
 
 // standIn is the server that takes the place of the one chosen.

@@ -135,6 +135,10 @@ func obey(line string, p peer, t task) (any, error) {
 		return prepare(p, t.Size, messages)
 	case "memory":
 		return measureMemory(p)
+	case "topics":
+		return measureTopicsCost(first, messages, t.Size)
+	case "publish-cost":
+		return measurePublishCost(first, messages, t.Size)
 	default:
 		return nil, fmt.Errorf("unknown command %q", command)
 	}

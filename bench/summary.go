@@ -51,11 +51,15 @@ func (r *report) compare(s scenario, c comparison) (line summary, ok bool) {
 	if other == "" {
 		return line, false
 	}
+	base := c.base
+	if base == "" {
+		base = c.figure
+	}
 	var mine, theirs, ratios []float64
 	for _, a := range r.of(s.name, c.ours) {
 		for _, b := range r.of(s.name, other) {
 			x, okX := a.Figures[c.figure]
-			y, okY := b.Figures[c.figure]
+			y, okY := b.Figures[base]
 			if a.Round == b.Round && okX && okY && y > 0 {
 				mine, theirs, ratios = append(mine, x), append(theirs, y), append(ratios, x/y)
 			}
