@@ -32,6 +32,11 @@ type entry struct {
 
 func openPage(t *testing.T, addr string) *page {
 	t.Helper()
+	return openPageAt(t, addr, "/")
+}
+
+func openPageAt(t *testing.T, addr, path string) *page {
+	t.Helper()
 	ctx, cancel := chromedp.NewExecAllocator(context.Background(), // t.Context ends before cleanups
 		chromedp.ExecPath(chromium(t)),
 		chromedp.Headless, chromedp.NoSandbox, chromedp.DisableGPU, chromedp.NoFirstRun,
@@ -46,7 +51,7 @@ func openPage(t *testing.T, addr string) *page {
 	t.Cleanup(cancel)
 	p := &page{t: t, ctx: ctx}
 	p.watchConsole()
-	p.do(chromedp.Navigate("http://" + addr + "/"))
+	p.do(chromedp.Navigate("http://" + addr + path))
 	return p
 }
 
