@@ -36,6 +36,7 @@ type Hub struct {
 	forgotten uint64 // no topic that is not in topics ever had an event above it
 	sweep     *time.Timer
 	dirty     []*topic // have news and sleeping readers
+	spare     []*topic // the waker's: storage for the next dirty
 	waking    bool     // the waker runs
 	readers   map[*reader]struct{}
 	flights   map[*topic]*flight // calls of Snapshots under way
@@ -49,6 +50,8 @@ type Hub struct {
 	putBytes  uint64             // of these
 	draining  bool
 
+	waker    func()         // runWaker
+	woken    []*reader      // the waker's own
 	meter    *meter         // what readers count: apart, so that they do not slow publishers down
 	panicked atomic.Uint32  // hooks of Trace that have
 	warned   sync.Once      // of connections without deadlines
@@ -74,6 +77,7 @@ func New(opts *Options) *Hub {
 		flights: make(map[*topic]*flight),
 		meter:   new(meter),
 	}
+	h.waker = h.runWaker
 	h.ctx, h.end = context.WithCancel(context.Background())
 	h.news, h.endNews = context.WithCancel(h.ctx)
 	if h.opts.Broker == nil {

@@ -23,13 +23,13 @@ func (h *Hub) wake(t *topic) {
 	h.dirty = append(h.dirty, t)
 	if !h.waking {
 		h.waking = true
-		h.tasks.Go(h.runWaker)
+		h.tasks.Add(1)
+		go h.waker() // a func that is there: a closure would be an allocation for each
 	}
 }
 
 func (h *Hub) runWaker() {
-	var spare []*topic
-	var readers []*reader
+	defer h.tasks.Done()
 	for {
 		h.mu.Lock()
 		dirty := h.dirty
@@ -38,16 +38,19 @@ func (h *Hub) runWaker() {
 			h.mu.Unlock()
 			return
 		}
-		h.dirty = spare
+		h.dirty, h.spare = h.spare, nil
 		h.mu.Unlock()
+		readers := h.woken[:0]
 		for i, t := range dirty {
 			readers = t.takeWaiting(readers)
 			dirty[i] = nil
 		}
-		spare = dirty[:0]
+		h.spare = dirty[:0]
 		rouse(readers)
 		clear(readers)
-		readers = readers[:0]
+		if h.woken = readers; cap(readers) > 2*len(readers)+64 {
+			h.woken = nil // a crowd that has left
+		}
 	}
 }
 
