@@ -102,6 +102,9 @@ var heartbeat = []byte(":\n")
 func (r *reader) tryHeartbeat() bool {
 	r.driving.Lock()
 	defer r.driving.Unlock()
+	if r.rest != nil || r.failed != nil {
+		return false // the waker was here since, and its Wake is still to come
+	}
 	if now := r.hub.now(); now-r.wrote >= r.hub.heartbeat() {
 		r.wrote = now
 		n, err := r.conn.TryWriteFrames(heartbeat)
