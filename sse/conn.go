@@ -168,7 +168,7 @@ func (c *Conn) Close() {
 	}
 	defer c.writing.give()
 	if t, ok := c.out.(*taken); ok {
-		_ = t.Close() // a second time it fails
+		t.close(c.closed) // a second time it does nothing
 	} else if !c.closed && c.request.Err() == nil {
 		c.setDeadline(c.timeout) // for what the server writes after the handler
 	}

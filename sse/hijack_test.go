@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -461,4 +462,57 @@ func TestHijackTLS(t *testing.T) {
 	cancel()
 	_, err = conn.Wait(10 * time.Second)
 	require.ErrorIs(t, err, sse.ErrConnectionClosed)
+}
+
+// Close is quick over TLS too, where a client that does not read holds up the
+// goodbye, and does not wait for it again once a write was cut.
+func TestHijackTLSClose(t *testing.T) {
+	for name, before := range map[string]func(*sse.Conn){
+		"nothing": func(*sse.Conn) {},
+		"writing": func(conn *sse.Conn) { go func() { _ = conn.WriteString("x") }(); synctest.Wait() },
+		"cut":     func(conn *sse.Conn) { _ = conn.WriteString("x") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				conn := tlsConn(t, sse.Upgrader{Hijack: true, WriteTimeout: time.Second})
+				before(conn)
+				start := time.Now()
+				conn.Close()
+				require.LessOrEqual(t, time.Since(start), 100*time.Millisecond)
+				conn.Close()
+				require.LessOrEqual(t, time.Since(start), 100*time.Millisecond)
+			})
+		})
+	}
+}
+
+// tlsConn is a Conn over TLS in memory, whose client reads no more than the head.
+func tlsConn(t *testing.T, up sse.Upgrader) *sse.Conn {
+	t.Helper()
+	conns := make(chan *sse.Conn, 1)
+	pipes := ssetest.Listen()
+	server := httptest.NewUnstartedServer(nil) // for its certificate
+	server.StartTLS()
+	config := server.TLS.Clone()
+	server.Close()
+	config.NextProtos = nil
+	served := make(chan struct{})
+	s := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		conn, err := up.Upgrade(w, r)
+		if err != nil {
+			t.Errorf("upgrade: %v", err)
+		}
+		conns <- conn
+	})}
+	go func() { defer close(served); _ = s.Serve(tls.NewListener(pipes, config)) }()
+	pipe, err := pipes.Dial(t.Context(), "", "")
+	require.NoError(t, err)
+	t.Cleanup(func() { pipe.Close(); s.Close(); <-served })
+	client := tls.Client(pipe, &tls.Config{InsecureSkipVerify: true})
+	_, err = io.WriteString(client, request)
+	require.NoError(t, err)
+	readHead(t, client)
+	conn := <-conns
+	require.True(t, conn.Hijacked())
+	return conn
 }

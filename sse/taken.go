@@ -31,6 +31,20 @@ type taken struct {
 // Flush does nothing, as there is no buffer.
 func (t *taken) Flush() error { return nil }
 
+// close ends the connection. TLS says goodbye before that and, if the client does
+// not read, waits for it for 5 s: it gets no more than a write under way, and
+// nothing behind one that failed.
+func (t *taken) close(failed bool) {
+	if secure, ok := t.Conn.(interface{ NetConn() net.Conn }); ok {
+		cut := func() { _ = secure.NetConn().Close() }
+		if failed {
+			cut()
+		}
+		defer time.AfterFunc(closeGrace, cut).Stop()
+	}
+	_ = t.Close()
+}
+
 func (t *taken) tryWrite(p []byte) (int, error) {
 	if t.try == nil {
 		return 0, errors.ErrUnsupported
