@@ -126,7 +126,12 @@ type (
 		http.Flusher
 	} // neither
 	noHijack struct{ plain }
+	asserts  struct{ plain } // gin's, inside of middleware that hides the connection
 )
+
+func (w asserts) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	return w.plain.(http.Hijacker).Hijack()
+}
 
 func (w forwards) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return w.ResponseWriter.(http.Hijacker).Hijack()
@@ -154,6 +159,7 @@ func TestHijackWhere(t *testing.T) {
 		"no hijacker":    {hijack, func(w http.ResponseWriter) http.ResponseWriter { return noHijack{w.(plain)} }, false},
 		"only behind it": {hijack, func(w http.ResponseWriter) http.ResponseWriter { return unwraps{unwrapOnly{w}} }, false},
 		"refused":        {hijack, func(w http.ResponseWriter) http.ResponseWriter { return cannot{w} }, false},
+		"panics":         {hijack, func(w http.ResponseWriter) http.ResponseWriter { return asserts{noHijack{w.(plain)}} }, false},
 		"encoded": {hijack, func(w http.ResponseWriter) http.ResponseWriter {
 			w.Header().Set("Content-Encoding", "test")
 			return transform{w}

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"runtime"
 	"sync/atomic"
 	"time"
 )
@@ -106,9 +107,22 @@ func takeOver(w http.ResponseWriter, r *http.Request) net.Conn {
 	if !ok {
 		return nil
 	}
-	conn, _, err := hijacker.Hijack() // what the client has sent behind its request means nothing
+	return callHijack(hijacker)
+}
+
+// callHijack returns nil if there is no connection behind a wrapper after all. Some
+// of them assert that there is, and panic; nothing has happened then either.
+func callHijack(h http.Hijacker) (conn net.Conn) {
+	defer func() {
+		if v := recover(); v != nil {
+			if _, ok := v.(*runtime.TypeAssertionError); !ok {
+				panic(v)
+			}
+		}
+	}()
+	conn, _, err := h.Hijack() // what the client has sent behind its request means nothing
 	if err != nil {
-		return nil // there was none behind a wrapper, and nothing has happened
+		return nil
 	}
 	return conn
 }
