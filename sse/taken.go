@@ -134,7 +134,7 @@ var notOfTheHead = map[string]bool{"Content-Length": true, "Transfer-Encoding": 
 // has set (RFC 9112, section 6.3, item 8: the body ends with the connection).
 func head(r *http.Request, header http.Header) []byte {
 	var b bytes.Buffer
-	fmt.Fprintf(&b, "HTTP/1.%d 200 OK\r\n", r.ProtoMinor)
+	fmt.Fprintf(&b, "HTTP/1.%d 200 OK\r\n", min(r.ProtoMinor, 1)) // not what it claims to know
 	if _, set := header["Date"]; !set {
 		fmt.Fprintf(&b, "Date: %s\r\n", time.Now().UTC().Format(http.TimeFormat))
 	}
