@@ -291,17 +291,6 @@ var certificate = sync.OnceValue(func() tls.Certificate {
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
 })
 
-// only says over which transports a test has something to say.
-func only(t *testing.T, names ...string) {
-	t.Helper()
-	for _, name := range names {
-		if name == over {
-			return
-		}
-	}
-	t.Skipf("nothing about %s", over)
-}
-
 // The socket of these tests keeps what a socket promises.
 func TestSocket(t *testing.T) {
 	a, b := net.Pipe()
