@@ -3,6 +3,7 @@ package ssehub
 import (
 	"context"
 	"fmt"
+	"log"
 	"net/http"
 	"runtime/debug"
 	"time"
@@ -56,11 +57,21 @@ func (s *handled) run() {
 func (s *handled) runAlone() {
 	defer func() {
 		if v := recover(); v != nil && v != http.ErrAbortHandler {
-			s.reader.hub.opts.Logger.Error("ssehub: stream panicked", "topics", s.topics, "subject", s.subject,
-				"panic", fmt.Sprint(v), "stack", string(debug.Stack()))
+			s.report(v, debug.Stack())
 		}
 	}()
 	s.run()
+}
+
+// report logs a panic, which may be the Logger's own.
+func (s *handled) report(v any, stack []byte) {
+	defer func() {
+		if again := recover(); again != nil {
+			log.Printf("ssehub: stream panicked: %v, and then its Logger: %v\n%s", v, again, stack)
+		}
+	}()
+	s.reader.hub.opts.Logger.Error("ssehub: stream panicked", "topics", s.topics, "subject", s.subject,
+		"panic", fmt.Sprint(v), "stack", string(stack))
 }
 
 // doze sleeps, and writes heartbeats, until there is something that the waker does

@@ -6,11 +6,13 @@ import (
 	"context"
 	"fmt"
 	"io"
+	stdlog "log"
 	"log/slog"
 	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"runtime"
 	"strings"
 	"sync"
@@ -236,6 +238,49 @@ func TestHijackPanic(t *testing.T) {
 		return strings.Contains(log.String(), "no such tenant") && strings.Contains(log.String(), "hijack_test.go")
 	}, 10*time.Second, time.Millisecond)
 	require.Equal(t, 1, hub.Stats().Subscribers)
+}
+
+// So does one of the Logger's own, also if it panics whatever it gets, and one that
+// ends its goroutine. Faults 62.
+func TestHijackLoggerPanics(t *testing.T) {
+	stdlog.SetOutput(io.Discard) // where it is told
+	defer stdlog.SetOutput(os.Stderr)
+	for name, end := range map[string]func(){
+		"panic":  func() { panic("no disk") },
+		"abort":  func() { panic(http.ErrAbortHandler) },
+		"goexit": runtime.Goexit,
+	} {
+		t.Run(name, func(t *testing.T) {
+			hub := newHub(t, &ssehub.Options{Logger: slog.New(endingHandler{slog.DiscardHandler, end})})
+			server := httptest.NewServer(hub.Handler("n"))
+			defer server.Close()
+			_, r := dial(t, server)
+			good := sse.NewDecoder(r)
+			for i := range 10 {
+				conn, r := dial(t, server)
+				text := fmt.Sprint(i)
+				publish(t, hub, "n", text)
+				require.Equal(t, text, string(next(t, sse.NewDecoder(r)).Data))
+				require.Equal(t, text, string(next(t, good).Data))
+				conn.Close()
+			}
+			require.Eventually(t, func() bool { return hub.Stats().Subscribers == 1 }, 10*time.Second, time.Millisecond)
+			require.NoError(t, hub.Shutdown(t.Context()))
+		})
+	}
+}
+
+// endingHandler is enabled at every level, and does not return.
+type endingHandler struct {
+	slog.Handler
+	end func()
+}
+
+func (h endingHandler) Enabled(context.Context, slog.Level) bool { return true }
+
+func (h endingHandler) Handle(context.Context, slog.Record) error {
+	h.end()
+	return nil
 }
 
 // dozing serves one stream over a socket in memory, which the waker writes to,
