@@ -10,7 +10,7 @@ import (
 )
 
 // handled is a stream of a Handler that has begun. If it outlives the request it
-// keeps nothing of that.
+// keeps nothing of that but, where its end is logged, what the context holds.
 type handled struct {
 	reader  *reader
 	topics  []string
@@ -21,8 +21,8 @@ type handled struct {
 }
 
 func newHandled(h *Hub, r *reader, topics []string, grant Grant) *handled {
-	r.last = r.conn.Close                                                                       // before Shutdown takes the stream for ended
 	s := &handled{reader: r, topics: topics, subject: grant.Subject, ctx: context.Background()} // the client's leaving ends the connection by itself
+	r.last = s.end
 	if !grant.Expires.IsZero() {
 		ctx, cancel := context.WithDeadline(s.ctx, grant.Expires)
 		undo := closeAtEnd(ctx, r.conn)
@@ -36,18 +36,20 @@ func newHandled(h *Hub, r *reader, topics []string, grant Grant) *handled {
 
 // run writes until the stream has ended or dozes.
 func (s *handled) run() {
+	if err := s.reader.hub.serve(s.ctx, s.reader); err == errDozing {
+		go s.doze()
+	}
+}
+
+// end is called before Shutdown takes the stream for ended, as nothing else waits
+// for a stream that has outlived its handler.
+func (s *handled) end(err error) {
 	r := s.reader
-	err := errPanicked
-	defer func() {
-		if err == errDozing {
-			go s.doze()
-			return
-		}
-		if s.stop != nil {
-			s.stop()
-		}
-	}()
-	if err = r.hub.serve(s.ctx, r); err != errDozing && s.logging != nil {
+	r.conn.Close()
+	if s.stop != nil {
+		s.stop()
+	}
+	if s.logging != nil {
 		r.hub.opts.Logger.DebugContext(s.logging, "ssehub: stream ended", "topics", s.topics, "subject", s.subject, "reason", err)
 	}
 }

@@ -90,15 +90,17 @@ func (h *Hub) handleStream(w http.ResponseWriter, r *http.Request, topics []stri
 		h.opts.Logger.Log(r.Context(), upgradeLevel(err), "ssehub: upgrade failed", "error", err)
 		return
 	}
+	var logging context.Context
+	if h.opts.Logger.Enabled(r.Context(), slog.LevelDebug) {
+		logging = context.WithoutCancel(r.Context())
+	}
 	if err := reader.begin(conn); err != nil { // ErrClosed
 		conn.Close()
 		return
 	}
 	began = true
 	s := newHandled(h, reader, topics, grant)
-	if h.opts.Logger.Enabled(r.Context(), slog.LevelDebug) {
-		s.logging = context.WithoutCancel(r.Context())
-	}
+	s.logging = logging
 	if conn.Hijacked() {
 		go s.runAlone() // and give back what net/http holds for a request
 		return

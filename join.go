@@ -130,14 +130,14 @@ func (r *reader) begin(conn *sse.Conn) error {
 // end has r leave, takes it from the subscribers, and calls last, if any. The
 // hook that hears of err comes behind that, so that one that blocks holds
 // nothing, and is the last thing that Shutdown and Close wait for.
-func (r *reader) end(err error, last func()) {
+func (r *reader) end(err error, last func(error)) {
 	defer r.hub.tasks.Done() // even if the hook ends its goroutine
 	r.leave()
 	r.hub.mu.Lock()
 	delete(r.hub.readers, r)
 	r.hub.mu.Unlock()
 	if last != nil {
-		last()
+		last(err)
 	}
 	r.traceLeft(err)
 }

@@ -34,7 +34,7 @@ type reader struct {
 	wake    chan struct{}           // holds one token; nil for a stream
 	conn    *sse.Conn               // nil in process; set by begin
 	started bool                    // start was called
-	last    func()                  // called at a stream's end, if not nil
+	last    func(error)             // called at a stream's end, if not nil
 	driving sync.Mutex              // held by who drives a stream: its goroutine, but while it dozes; the waker
 	direct  bool                    // it may doze, and the waker may write meanwhile; guarded by driving
 	rest    []byte                  // what the connection did not take of the restOf bytes that next returned

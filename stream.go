@@ -74,7 +74,7 @@ func (h *Hub) serve(ctx context.Context, r *reader) (err error) {
 	return err
 }
 
-// Told to nobody, but for errPanicked to Trace.
+// Told to nobody, but for errPanicked to Trace and the log.
 var (
 	errPanicked = errors.New("ssehub: Grant.AllowTopic or the connection panicked")
 	errDozing   = errors.New("ssehub: nothing to write")

@@ -102,7 +102,7 @@ var errByClose = errors.New("ssehub: subscription closed")
 
 func (s *Subscription) run(ctx context.Context, r *reader) {
 	defer s.stop(nil)
-	defer func() { r.end(s.Err(), func() { close(s.events) }) }() // even if a hook ends the goroutine
+	defer func() { r.end(s.Err(), func(error) { close(s.events) }) }() // even if a hook ends the goroutine
 	r.traceJoined()
 	err := s.deliver(ctx, r)
 	if errors.Is(err, errByClose) {

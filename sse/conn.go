@@ -30,8 +30,9 @@ type Conn struct {
 	between     bool // a deadline that passes between writes does harm
 	lastEventID string
 
+	out transport
+
 	writing turn // guards the following, and is held while writing
-	out     transport
 	buf     []byte
 	closed  bool
 
@@ -84,7 +85,8 @@ func (c *Conn) WriteFrames(encoded []byte) error {
 // written before anything else. It may be nothing, as while another write is
 // under way. It returns [errors.ErrUnsupported] unless the Conn is Hijacked and
 // its connection is a plain TCP or Unix socket, on a Unix system, or has a method
-// TryWrite(p []byte) (n int, err error) that does this.
+// TryWrite(p []byte) (n int, err error) that does this, and neither blocks nor
+// panics.
 func (c *Conn) TryWriteFrames(encoded []byte) (n int, err error) {
 	if !c.writing.try() {
 		return 0, nil

@@ -103,6 +103,9 @@ func takeOver(w http.ResponseWriter, r *http.Request) net.Conn {
 	if h := w.Header(); h.Get("Content-Encoding") != "" || h.Get("Transfer-Encoding") != "" {
 		return nil // a middleware transforms the body
 	}
+	if w, ok := w.(interface{ Written() bool }); ok && w.Written() {
+		return nil // as gin's says; a head would follow the head
+	}
 	hijacker, ok := w.(http.Hijacker)
 	if !ok {
 		return nil

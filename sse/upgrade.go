@@ -36,7 +36,8 @@ type Upgrader struct {
 	// end when the client leaves, see [Conn.Done]; a Conn that is [Conn.Hijacked]
 	// may outlive the handler, which ends the request's context, and must be
 	// closed; http.Server.Shutdown does not wait for it; to what has wrapped the
-	// handler the response has no status and no length.
+	// handler the response has no status and no length. Nothing may have been
+	// written to the http.ResponseWriter, WriteHeader included.
 	Hijack bool
 }
 
