@@ -2,10 +2,13 @@ package ssehub_test
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"runtime"
 	"strings"
 	"sync"
@@ -119,4 +122,68 @@ func TestDozePartialWriteHeartbeat(t *testing.T) {
 			require.Equal(t, text, string(next(t, dec).Data))
 		}
 	})
+}
+
+// The same over real sockets, so small that they are full most of the time, with
+// several topics, heartbeats at any moment, and readers that come and go: each has
+// every event of each topic once, in order. Promises 1 and 2.
+func TestDozeStormTopics(t *testing.T) {
+	const conns, events = 12, 100
+	topics := []string{"a", "b", "c"}
+	hub := newHub(t, &ssehub.Options{Heartbeat: 5 * time.Millisecond, History: ssehub.Retention{Events: -1, Bytes: -1}})
+	server := httptest.NewUnstartedServer(hub.Handler(append(topics, "d.*")...))
+	server.Config.ConnContext = func(ctx context.Context, conn net.Conn) context.Context {
+		_ = conn.(*net.TCPConn).SetWriteBuffer(8 << 10)
+		return ctx
+	}
+	server.Start()
+	defer server.Close()
+	defer hub.Close()
+	var ready, all sync.WaitGroup
+	for i := range conns {
+		conn, r := dial(t, server)
+		_ = conn.(*net.TCPConn).SetReadBuffer(8 << 10)
+		ready.Add(1)
+		all.Go(func() {
+			dec := sse.NewDecoder(r)
+			var m sse.Message
+			if err := dec.Decode(&m); err != nil {
+				t.Error(err)
+			}
+			ready.Done()
+			want := make(map[string]int)
+			for n := range events * (len(topics) + 1) {
+				if i%4 == 0 && n == 10*i {
+					conn.Close() // in the midst of it
+					return
+				}
+				if err := dec.Decode(&m); err != nil {
+					t.Errorf("reader %d, event %d: %v", i, n, err)
+					return
+				}
+				if number, x, _ := strings.Cut(string(m.Data), " "); number != fmt.Sprint(want[m.Topic]) || strings.Trim(x, "x") != "" {
+					t.Errorf("reader %d, %s event %d: %.20s", i, m.Topic, want[m.Topic], m.Data)
+					return
+				}
+				want[m.Topic]++
+			}
+		})
+	}
+	ready.Wait()
+	var publishers sync.WaitGroup
+	for _, topic := range append(topics, "d.1") {
+		publishers.Go(func() {
+			for i := range events {
+				publish(t, hub, topic, fmt.Sprint(i, " ", strings.Repeat("x", rand.IntN(1000))))
+				if i%3 == 0 {
+					runtime.Gosched()
+				}
+			}
+		})
+	}
+	publishers.Wait()
+	all.Wait()
+	require.Eventually(t, func() bool { return hub.Stats().Subscribers == conns-conns/4 }, 20*time.Second, time.Millisecond)
+	require.NoError(t, hub.Close())
+	require.Zero(t, hub.Stats().Subscribers)
 }
