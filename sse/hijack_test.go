@@ -10,7 +10,9 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -521,4 +523,83 @@ func tlsConn(t *testing.T, up sse.Upgrader) *sse.Conn {
 	conn := <-conns
 	require.True(t, conn.Hijacked())
 	return conn
+}
+
+// Neither HEAD nor HTTP/2 has a connection to take over.
+func TestHijackNot(t *testing.T) {
+	for name, tt := range map[string]struct {
+		method string
+		http2  bool
+	}{
+		"HEAD":   {http.MethodHead, false},
+		"HTTP/2": {http.MethodGet, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			hijacked := make(chan bool, 1)
+			server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				conn, err := hijack.Upgrade(w, r)
+				if err != nil {
+					hijacked <- false // HEAD has no body to write to
+					return
+				}
+				defer conn.Close()
+				hijacked <- conn.Hijacked()
+			}))
+			server.EnableHTTP2 = tt.http2
+			server.StartTLS()
+			defer server.Close()
+			req, err := http.NewRequestWithContext(t.Context(), tt.method, server.URL, nil)
+			require.NoError(t, err)
+			res, err := server.Client().Do(req)
+			require.NoError(t, err)
+			defer res.Body.Close()
+			require.Equal(t, http.StatusOK, res.StatusCode)
+			require.False(t, <-hijacked)
+		})
+	}
+}
+
+// Promise 5: a client that never reads is cut at the write timeout.
+func TestHijackWriteTimeout(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		conn, client := upgraded(t, sse.Upgrader{Hijack: true, WriteTimeout: 3 * time.Second}, nil, request)
+		start := time.Now()
+		require.ErrorIs(t, conn.WriteString("x"), os.ErrDeadlineExceeded)
+		require.Equal(t, 3*time.Second, time.Since(start))
+		conn.Close()
+		conn.Close()
+		require.Equal(t, 3*time.Second, time.Since(start))
+		_, err := client.Read(make([]byte, 1))
+		require.Equal(t, io.EOF, err) // closed, though the pipe had no more to give
+	})
+}
+
+// Nor is a Wake lost where several goroutines call it at once.
+func TestWakeFromMany(t *testing.T) {
+	server, client := tcpPair(t)
+	defer client.Close()
+	defer server.Close()
+	const wakers, rounds = 8, 2000
+	var news atomic.Int64
+	seen := make(chan struct{}, wakers) // one for each piece of news
+	for range wakers {
+		go func() {
+			for range rounds {
+				news.Add(1)
+				server.Wake()
+				<-seen
+			}
+		}()
+	}
+	for got := int64(0); got < wakers*rounds; {
+		if n := news.Swap(0); n > 0 {
+			for got += n; n > 0; n-- {
+				seen <- struct{}{}
+			}
+			continue
+		}
+		woken, err := server.Wait(10 * time.Second)
+		require.NoError(t, err)
+		require.True(t, woken, "news %d", got)
+	}
 }
