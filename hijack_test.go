@@ -309,7 +309,7 @@ func dozing(t *testing.T, hub *ssehub.Hub) net.Conn {
 }
 
 // A stream that the waker writes for has its heartbeats when it was quiet for so
-// long, and no others. Faults 85.
+// long, and no others.
 func TestDozeHeartbeat(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		hub := newHub(t, &ssehub.Options{Heartbeat: 10 * time.Second})

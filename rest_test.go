@@ -12,6 +12,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/ssehub-go/ssehub"
@@ -84,7 +85,6 @@ func streamTo(t *testing.T, hub *ssehub.Hub, slow time.Duration, topics ...strin
 	req := httptest.NewRequestWithContext(context.WithValue(t.Context(), http.ServerContextKey, new(http.Server)), "GET", "/", nil)
 	hub.Handler(topics...).ServeHTTP(hijacking{httptest.NewRecorder(), conn}, req)
 	require.Eventually(t, func() bool { return strings.Contains(conn.written(), sse.TypeHello) }, 10*time.Second, time.Millisecond)
-	time.Sleep(10 * time.Millisecond) // asleep by now
 	return conn
 }
 
@@ -108,23 +108,26 @@ func (c *scripted) events(t *testing.T) []sse.Message {
 // What the waker could not write comes before anything else that it finds, as
 // another topic's news while the stream's goroutine has yet to wake.
 func TestDozeRestComesFirst(t *testing.T) {
-	hub := newHub(t, nil)
-	conn := streamTo(t, hub, 50*time.Millisecond, "a", "b")
-	var tries int
-	conn.script(func(p []byte) int {
-		if tries++; tries == 1 {
-			return 10
-		}
-		return len(p)
+	synctest.Test(t, func(t *testing.T) {
+		hub := newHub(t, nil)
+		conn := streamTo(t, hub, 50*time.Millisecond, "a", "b")
+		synctest.Wait() // it dozes
+		var tries int
+		conn.script(func(p []byte) int {
+			if tries++; tries == 1 {
+				return 10
+			}
+			return len(p)
+		})
+		_, err := hub.PublishWith(t.Context(), "a", sse.Message{Data: []byte("first")}, ssehub.PublishOptions{Topics: []string{"b"}})
+		require.NoError(t, err)
+		synctest.Wait()
+		publish(t, hub, "a", "second")
+		publish(t, hub, "b", "third")
+		require.Eventually(t, func() bool { return strings.Contains(conn.written(), "third") }, 10*time.Second, time.Millisecond)
+		time.Sleep(time.Second)
+		require.Equal(t, []string{"first", "second", "third"}, texts(conn.events(t)), conn.written())
 	})
-	_, err := hub.PublishWith(t.Context(), "a", sse.Message{Data: []byte("first")}, ssehub.PublishOptions{Topics: []string{"b"}})
-	require.NoError(t, err)
-	time.Sleep(10 * time.Millisecond)
-	publish(t, hub, "a", "second")
-	publish(t, hub, "b", "third")
-	require.Eventually(t, func() bool { return strings.Contains(conn.written(), "third") }, 10*time.Second, time.Millisecond)
-	time.Sleep(100 * time.Millisecond)
-	require.Equal(t, []string{"first", "second", "third"}, texts(conn.events(t)), conn.written())
 }
 
 // A heartbeat that is due at the moment does not get into the middle of a frame.
@@ -135,7 +138,7 @@ func TestDozeHeartbeatBehindRest(t *testing.T) {
 	conn.script(func(p []byte) int {
 		if len(p) > 2 && tries == 0 {
 			tries++
-			time.Sleep(100 * time.Millisecond) // past the time of the next heartbeat
+			<-time.After(100 * time.Millisecond) // past the time of the next heartbeat; no fake time, as a Mutex is waited for
 			return 10
 		}
 		return len(p)
@@ -149,22 +152,25 @@ func TestDozeHeartbeatBehindRest(t *testing.T) {
 
 // A stream that is too slow ends, whatever else there is to write.
 func TestDozeFailureStays(t *testing.T) {
-	hub := newHub(t, &ssehub.Options{
-		History:     ssehub.Retention{Events: 1},
-		OverflowFor: func(string) ssehub.Overflow { return ssehub.Disconnect },
+	synctest.Test(t, func(t *testing.T) {
+		hub := newHub(t, &ssehub.Options{
+			History:     ssehub.Retention{Events: 1},
+			OverflowFor: func(string) ssehub.Overflow { return ssehub.Disconnect },
+		})
+		conn := streamTo(t, hub, 50*time.Millisecond, "b", "a")
+		synctest.Wait() // it dozes
+		conn.script(func(p []byte) int {
+			publish(t, hub, "a", "lost") // while the waker is at it
+			publish(t, hub, "a", "behind")
+			conn.script(nil)
+			return len(p)
+		})
+		publish(t, hub, "b", "first")
+		synctest.Wait()
+		publish(t, hub, "b", "second")
+		require.Eventually(t, func() bool { return hub.Stats().Subscribers == 0 }, 10*time.Second, time.Millisecond)
+		require.Equal(t, []string{"first"}, texts(conn.events(t)), conn.written())
 	})
-	conn := streamTo(t, hub, 50*time.Millisecond, "b", "a")
-	conn.script(func(p []byte) int {
-		publish(t, hub, "a", "lost") // while the waker is at it
-		publish(t, hub, "a", "behind")
-		conn.script(nil)
-		return len(p)
-	})
-	publish(t, hub, "b", "first")
-	time.Sleep(10 * time.Millisecond)
-	publish(t, hub, "b", "second")
-	require.Eventually(t, func() bool { return hub.Stats().Subscribers == 0 }, 10*time.Second, time.Millisecond)
-	require.Equal(t, []string{"first"}, texts(conn.events(t)), conn.written())
 }
 
 // Close waits for the last record of a stream, as nobody else can.
