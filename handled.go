@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log"
+	"log/slog"
 	"net/http"
 	"runtime/debug"
 	"time"
@@ -65,14 +66,20 @@ func (s *handled) runAlone() {
 	s.run()
 }
 
-// report logs a panic, which may be the Logger's own.
+// report logs a panic, which may be the Logger's own. Where nobody listens it goes
+// to package log, as net/http does it.
 func (s *handled) report(v any, stack []byte) {
 	defer func() {
 		if again := recover(); again != nil {
 			log.Printf("ssehub: stream panicked: %v, and then its Logger: %v\n%s", v, again, stack)
 		}
 	}()
-	s.reader.hub.opts.Logger.Error("ssehub: stream panicked", "topics", s.topics, "subject", s.subject,
+	logger := s.reader.hub.opts.Logger
+	if !logger.Enabled(s.ctx, slog.LevelError) {
+		log.Printf("ssehub: stream panicked: %v\n%s", v, stack)
+		return
+	}
+	logger.Error("ssehub: stream panicked", "topics", s.topics, "subject", s.subject,
 		"panic", fmt.Sprint(v), "stack", string(stack))
 }
 
