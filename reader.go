@@ -89,6 +89,11 @@ func (r *reader) next() ([]byte, error) {
 			return nil, err
 		}
 	}
+	return r.read()
+}
+
+// read is next in the life of the log that r knows.
+func (r *reader) read() ([]byte, error) {
 	r.moved()
 	if frames := r.control; len(frames) > 0 {
 		r.control, r.greet = nil, false

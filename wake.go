@@ -111,7 +111,7 @@ func (r *reader) push() bool {
 	if r.rest != nil || r.failed != nil || r.hasMore() || r.life != r.hub.life.Load() {
 		return false // rest: another of its topics has news while its goroutine is on its way
 	}
-	frames, err := r.next()
+	frames, err := r.read() // to join again is for its goroutine, as it asks the application
 	if err != nil {
 		r.failed = err
 		return false

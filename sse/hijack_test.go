@@ -148,6 +148,12 @@ func (w transform) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return w.ResponseWriter.(http.Hijacker).Hijack()
 }
 
+// written says, as gin's does, that there is a head already.
+type written struct{ forwards }
+
+func (w written) Written() bool               { return true }
+func (w written) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
 // A connection is taken over where the writer offers it, and only then.
 func TestHijackWhere(t *testing.T) {
 	for name, tt := range map[string]struct {
@@ -162,6 +168,7 @@ func TestHijackWhere(t *testing.T) {
 		"only behind it": {hijack, func(w http.ResponseWriter) http.ResponseWriter { return unwraps{unwrapOnly{w}} }, false},
 		"refused":        {hijack, func(w http.ResponseWriter) http.ResponseWriter { return cannot{w} }, false},
 		"panics":         {hijack, func(w http.ResponseWriter) http.ResponseWriter { return asserts{noHijack{w.(plain)}} }, false},
+		"written":        {hijack, func(w http.ResponseWriter) http.ResponseWriter { return written{forwards{w}} }, false},
 		"encoded": {hijack, func(w http.ResponseWriter) http.ResponseWriter {
 			w.Header().Set("Content-Encoding", "test")
 			return transform{w}

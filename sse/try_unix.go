@@ -30,7 +30,7 @@ func newTrier(conn net.Conn) trier {
 	return socket{raw}
 }
 
-// socket is a trier. It is a pointer that an interface needs no memory for.
+// socket is the trier of a descriptor.
 type socket struct{ syscall.RawConn }
 
 // attempt is a call of TryWrite, as a value that is used again: a closure would be

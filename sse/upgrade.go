@@ -30,14 +30,14 @@ type Upgrader struct {
 	WriteTimeout time.Duration
 
 	// Hijack takes HTTP/1 connections over from their http.Server, where the
-	// http.ResponseWriter is an [http.Hijacker]: a stream then needs a quarter to
-	// a half of the memory, and less time for each write. Who asks for it must
-	// know that the server forgets the connection. The request's context does not
-	// end when the client leaves, see [Conn.Done]; a Conn that is [Conn.Hijacked]
-	// may outlive the handler, which ends the request's context, and must be
-	// closed; http.Server.Shutdown does not wait for it; to what has wrapped the
-	// handler the response has no status and no length. Nothing may have been
-	// written to the http.ResponseWriter, WriteHeader included.
+	// http.ResponseWriter is an [http.Hijacker]: a stream then needs a fifth of
+	// the memory, three fifths if its handler stays, and less time for each write.
+	// Who asks for it must know that the server forgets the connection. The
+	// request's context does not end when the client leaves, see [Conn.Done]; a
+	// Conn that is [Conn.Hijacked] may outlive the handler, which ends the
+	// request's context, and must be closed; http.Server.Shutdown does not wait for
+	// it; to what has wrapped the handler the response has no status and no length.
+	// Nothing may have been written to the http.ResponseWriter, WriteHeader included.
 	Hijack bool
 }
 
