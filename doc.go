@@ -150,7 +150,8 @@
 // lock. One that blocks holds the one subscriber or publisher that it is about,
 // one that panics is logged and costs nothing, and each may call the hub.
 // (TestStatsCounts, TestStatsLatency, TestTopicStats, TestTopics, TestTrace,
-// TestTraceBlocks, TestTracePanics, TestTraceReenters, TestTraceEndsHub)
+// TestTraceBlocks, TestTracePanics, TestTraceReenters, TestTraceEndsHub,
+// TestTraceDrain)
 //
 // # Positions and restarts
 //
@@ -192,6 +193,31 @@
 // 2.6 kB and that stack. A million of them on one topic, on two cores: Publish
 // took 0.2 to 3.9 ms and all had the event after 4 to 10 s, four runs
 // (go test -v -run TestScaleSubscribers -timeout 10m . -scale 1000000).
+//
+// # Who may read
+//
+// Options.Authorize decides about each request, at each connect, before anything is
+// replayed; Grant.AllowTopic about each topic that a pattern meets, live or
+// replayed. A stream ends at Grant.Expires; Grant.Check is asked about it at each
+// heartbeat, and has until the next one to answer. [Hub.Revoke] ends streams of a
+// subject, of a topic, or one, within 200 ms, however stuck they are. A browser then
+// comes back once with the id of the last event it got, ssehub.revoked, and gets
+// status 204, on which it stops. (TestAuthorizeEachConnect,
+// TestPatternAuthorizesTopics, TestGrantExpires, TestCheck, TestRevoke,
+// TestRevokeStuck, TestRevokeWhileAuthorizing, TestRevokeStorm, TestRevokedComesBack)
+//
+// Pages of other origins are refused, as browsers send their users' cookies along:
+// Options.AllowedOrigins names those that are not. On the loopback interface only
+// its own names are served: Options.AllowedHosts is for a proxy there that passes
+// the name on. (TestOrigins, TestPreflight, TestHosts)
+//
+// # How many
+//
+// [Limits] bounds the streams in all, of one subject, of one address and of one topic,
+// and how many come in a second. Who is above it is sent away in a way to come back
+// from, and nobody is sent away for him. Options.MaxAge ends each stream at an age of
+// its own, so that a rollout is nothing new. (TestLimits, TestLimitPerAddr,
+// TestConnectRate, TestConnectRateUnderAttack, TestMaxAge)
 //
 // # Who holds the connection
 //

@@ -87,7 +87,7 @@ func dozing(t *testing.T, handler http.Handler) (net.Conn, *meddle) {
 		server.Close()
 		served.Wait()
 	})
-	_, err = io.WriteString(conn, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+	_, err = io.WriteString(conn, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
 	require.NoError(t, err)
 	return conn, meddle
 }

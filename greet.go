@@ -82,10 +82,10 @@ func (r *reader) appendGapOfAll(b []byte, reason string, from Position, lost []*
 // the client may resume from.
 func (r *reader) hello(verdict string, id Position) {
 	r.origin, r.verdict = id, verdict
-	if !r.greet || r.hub.opts.NoHello && r.hub.opts.Trace == nil {
+	if !r.greet {
 		return
 	}
-	r.id = uuid.NewString()
+	r.id = uuid.NewString() // also without a hello, for Revoke and Trace
 	if r.hub.opts.NoHello {
 		return
 	}

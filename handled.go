@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log"
 	"log/slog"
+	"math/rand/v2"
 	"net/http"
 	"runtime/debug"
 	"time"
@@ -15,24 +16,42 @@ import (
 type handled struct {
 	reader  *reader
 	topics  []string
-	subject string
 	ctx     context.Context // ends when the grant expires
-	stop    func()          // what waits for that; nil if nothing does
+	stop    func()          // the timers; nil if there is none
 	logging context.Context // nil if the end is not logged
 }
 
 func newHandled(h *Hub, r *reader, topics []string, grant Grant) *handled {
-	s := &handled{reader: r, topics: topics, subject: grant.Subject, ctx: context.Background()} // the client's leaving ends the connection by itself
+	s := &handled{reader: r, topics: topics, ctx: context.Background()} // the client's leaving ends the connection by itself
 	r.last = s.end
 	if !grant.Expires.IsZero() {
 		ctx, cancel := context.WithDeadline(s.ctx, grant.Expires)
 		undo := closeAtEnd(ctx, r.conn)
-		s.ctx, s.stop = ctx, func() { undo(); cancel() }
+		s.ctx = ctx
+		s.atEnd(func() { undo(); cancel() })
+	}
+	if grant.Check != nil {
+		s.atEnd(startChecks(r, grant.Check))
+	}
+	if age := h.opts.MaxAge; age > 0 {
+		age += time.Duration((rand.Float64() - 0.5) / 5 * float64(age))
+		timer := time.AfterFunc(age, func() { r.endSoon(h.endingWithRetry(ErrMaxAge)) })
+		s.atEnd(func() { timer.Stop() })
 	}
 	if _, err := r.conn.TryWriteFrames(nil); err == nil {
 		r.direct = r.allow == nil && h.opts.Trace == nil // else code of the application would run on the waker
 	}
 	return s
+}
+
+// atEnd has f called at the stream's end. Most streams have nothing to stop there.
+func (s *handled) atEnd(f func()) {
+	first := s.stop
+	if first == nil {
+		s.stop = f
+		return
+	}
+	s.stop = func() { first(); f() }
 }
 
 // run writes until the stream has ended or dozes.
@@ -51,7 +70,7 @@ func (s *handled) end(err error) {
 		s.stop()
 	}
 	if s.logging != nil {
-		r.hub.opts.Logger.DebugContext(s.logging, "ssehub: stream ended", "topics", s.topics, "subject", s.subject, "reason", err)
+		r.hub.opts.Logger.DebugContext(s.logging, "ssehub: stream ended", "topics", s.topics, "subject", s.reader.admission.subject, "reason", err)
 	}
 }
 
@@ -79,7 +98,7 @@ func (s *handled) report(v any, stack []byte) {
 		log.Printf("ssehub: stream panicked: %v\n%s", v, stack)
 		return
 	}
-	logger.Error("ssehub: stream panicked", "topics", s.topics, "subject", s.subject,
+	logger.Error("ssehub: stream panicked", "topics", s.topics, "subject", s.reader.admission.subject,
 		"panic", fmt.Sprint(v), "stack", string(stack))
 }
 

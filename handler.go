@@ -4,10 +4,8 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"math"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -46,7 +44,11 @@ func (h *Hub) Handler(topics ...string) http.Handler {
 }
 
 func (h *Hub) handle(w http.ResponseWriter, r *http.Request, topics []string) {
-	if !checkRequest(w, r) {
+	if !h.checkSite(w, r) || !checkRequest(w, r) {
+		return
+	}
+	if r.Header.Get("Last-Event-ID") == sse.IDRevoked {
+		w.WriteHeader(http.StatusNoContent) // an EventSource stops for good
 		return
 	}
 	if topics == nil {
@@ -54,27 +56,41 @@ func (h *Hub) handle(w http.ResponseWriter, r *http.Request, topics []string) {
 			return
 		}
 	}
+	a, over, wait := h.admit(r)
+	if a == nil {
+		h.sendAway(w, r, over, wait)
+		return
+	}
+	defer a.endIfPending()
 	grant, ok := h.authorize(w, r, topics)
 	if !ok {
+		return
+	}
+	if !a.grant(grant.Subject) {
+		h.sendAway(w, r, refusedSubject, h.patience())
 		return
 	}
 	if r.Method == http.MethodHead {
 		sse.SetHeader(w.Header())
 		return
 	}
-	h.handleStream(w, r, topics, grant)
+	h.handleStream(w, r, topics, grant, a)
 }
 
-func (h *Hub) handleStream(w http.ResponseWriter, r *http.Request, topics []string, grant Grant) {
+func (h *Hub) handleStream(w http.ResponseWriter, r *http.Request, topics []string, grant Grant, a *admission) {
 	if !h.awaitBriefly(r.Context()) {
-		h.refuseStream(w, r)
+		h.sendAway(w, r, refusedEnding, h.jitteredRetry())
 		return
 	}
 	// The place in the log comes before the head: a client that has the head and
 	// publishes must not miss its own event.
-	reader, err := h.join(sse.LastEventID(r), topics, joining{ctx: r.Context(), greet: true, allow: askOnce(grant.AllowTopic)})
-	if err != nil { // ErrClosed
-		h.refuseStream(w, r)
+	reader, err := h.join(sse.LastEventID(r), topics, joining{ctx: r.Context(), greet: true, allow: askOnce(grant.AllowTopic), admission: a})
+	switch {
+	case err == errFull:
+		h.sendAway(w, r, refusedTopic, h.patience())
+		return
+	case err != nil: // ErrClosed
+		h.sendAway(w, r, refusedEnding, h.jitteredRetry())
 		return
 	}
 	began := false
@@ -83,7 +99,6 @@ func (h *Hub) handleStream(w http.ResponseWriter, r *http.Request, topics []stri
 			reader.leave()
 		}
 	}()
-	reader.subject(grant.Subject)
 	up := sse.Upgrader{RetryTime: h.opts.Retry, WriteTimeout: h.opts.WriteTimeout, Hijack: !h.opts.NoHijack}
 	conn, err := up.Upgrade(w, r)
 	if err != nil {
@@ -140,6 +155,7 @@ func checkRequest(w http.ResponseWriter, r *http.Request) bool {
 	case r.Method == http.MethodGet, r.Method == http.MethodHead:
 		return true
 	case r.Method == http.MethodOptions:
+		preflight(w.Header())
 		w.Header().Set("Allow", allow)
 		w.WriteHeader(http.StatusNoContent)
 	default:
@@ -153,7 +169,7 @@ func checkRequest(w http.ResponseWriter, r *http.Request) bool {
 // and returns nil. It repeats nothing of the request in an answer.
 func (h *Hub) requestedTopics(w http.ResponseWriter, r *http.Request) []string {
 	if h.opts.Authorize == nil {
-		http.Error(w, "topics from the request need an authorizer", http.StatusForbidden)
+		h.forbid(w, r, "topics from the request need an authorizer")
 		return nil
 	}
 	var asked []string
@@ -184,20 +200,7 @@ func (h *Hub) authorize(w http.ResponseWriter, r *http.Request, topics []string)
 		err = errors.New("the grant has expired")
 	}
 	if err != nil {
-		h.opts.Logger.InfoContext(r.Context(), "ssehub: refused", "topics", topics, "subject", grant.Subject, "error", err)
-		http.Error(w, "forbidden", http.StatusForbidden)
+		h.forbid(w, r, "forbidden", "topics", topics, "subject", grant.Subject, "error", err)
 	}
 	return grant, err == nil
-}
-
-// refuseStream sends a client away that may come back.
-func (h *Hub) refuseStream(w http.ResponseWriter, r *http.Request) {
-	retry := h.jitteredRetry()
-	if strings.Contains(r.Header.Get("Accept"), "text/event-stream") {
-		sse.SetHeader(w.Header())
-		_, _ = w.Write(retryLine(max(retry, time.Second))) // an error: it is gone anyway
-		return
-	}
-	w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(max(1, retry.Seconds())))))
-	http.Error(w, "shutting down", http.StatusServiceUnavailable)
 }

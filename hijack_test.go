@@ -30,7 +30,7 @@ func dial(t testing.TB, server *httptest.Server) (net.Conn, *bufio.Reader) {
 	conn, err := net.Dial("tcp", server.Listener.Addr().String())
 	require.NoError(t, err)
 	t.Cleanup(func() { conn.Close() })
-	_, err = io.WriteString(conn, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+	_, err = io.WriteString(conn, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
 	require.NoError(t, err)
 	r := bufio.NewReaderSize(conn, 512)
 	for line := "x"; line != "\r\n"; {

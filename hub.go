@@ -3,6 +3,7 @@ package ssehub
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -49,9 +50,12 @@ type Hub struct {
 	putEvents uint64             // ever
 	putBytes  uint64             // of these
 	draining  bool
+	drainOf   int // readers there were when it began
 
-	waker    func()         // runWaker
-	woken    []*reader      // the waker's own
+	waker    func()    // runWaker
+	woken    []*reader // the waker's own
+	admitted admitted  // guarded by mu
+	refusals refusals
 	meter    *meter         // what readers count: apart, so that they do not slow publishers down
 	panicked atomic.Uint32  // hooks of Trace that have
 	warned   sync.Once      // of connections without deadlines
@@ -75,7 +79,12 @@ func New(opts *Options) *Hub {
 		topics:  make(map[string]*topic),
 		readers: make(map[*reader]struct{}),
 		flights: make(map[*topic]*flight),
-		meter:   new(meter),
+		admitted: admitted{
+			addrs:    make(map[netip.Prefix]int),
+			subjects: make(map[string]int),
+			pending:  make(map[*admission]struct{}),
+		},
+		meter: new(meter),
 	}
 	h.waker = h.runWaker
 	h.ctx, h.end = context.WithCancel(context.Background())
@@ -166,11 +175,16 @@ type Stats struct {
 	Gaps        uint64   // told to readers, ever
 	Evicted     int64    // bytes dropped because of Options.MaxHistory, ever
 	Draining    bool     // Shutdown or Close has begun
+	Streams     int      // of Handlers, and requests for them: what Limits.Streams is about
 
 	// GapsByReason has a number for each of sse.ReasonWindow, ReasonOverflow,
 	// ReasonEpoch, ReasonInvalid and ReasonAhead; Gaps is their sum.
-	GapsByReason   map[string]uint64
-	Joined         uint64 // subscribers, ever
+	GapsByReason map[string]uint64
+	Joined       uint64 // subscribers, ever
+	// Refused counts the requests to Handlers that got no stream, ever, by the
+	// reason: "site", "denied", "streams", "subject", "addr", "topic", "rate" and
+	// "shutdown", see Options.AllowedOrigins, Authorize and Limits.
+	Refused        map[string]uint64
 	Published      uint64 // events ever, ephemeral ones too; with a Broker all that this hub has read
 	PublishedBytes uint64 // of these, encoded, but for their ids
 	Delivered      uint64 // events written to streams, or received from Subscriptions, ever
@@ -193,6 +207,7 @@ func (h *Hub) Stats() Stats {
 		_, age := t.lag(r.got.Load(), now)
 		s.LagTime = max(s.LagTime, age)
 	}
+	s.Refused = h.refusals.snapshot()
 	s.GapsByReason = make(map[string]uint64, len(gapReasons))
 	for i, reason := range gapReasons {
 		n := h.meter.gaps[i].Load()
@@ -213,6 +228,7 @@ func (h *Hub) countAll() (Stats, []seated) {
 		Position:       h.position(),
 		Evicted:        h.evicted,
 		Draining:       h.draining,
+		Streams:        h.admitted.streams,
 		Joined:         h.joined,
 		Published:      h.putEvents,
 		PublishedBytes: h.putBytes,

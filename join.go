@@ -2,7 +2,9 @@ package ssehub
 
 import (
 	"context"
+	"errors"
 	"math"
+	"slices"
 
 	"github.com/ssehub-go/ssehub/sse"
 )
@@ -13,14 +15,19 @@ type joining struct {
 	greet bool                    // with a hello
 	plain bool                    // without snapshots
 	allow func(topic string) bool // nil: all
+
+	admission *admission // nil if it is no stream of a Handler
 }
+
+// errFull refuses a stream because of Limits.PerTopic.
+var errFull = errors.New("ssehub: topic has too many readers")
 
 // join makes a reader of topics, which checkTopics has seen, that goes on behind
 // lastEventID and gets what is published from now on. The caller must have it
 // leave. Between the two it may begin, and then must end: from begin on it is
 // one of the tasks that Shutdown and Close wait for.
 func (h *Hub) join(lastEventID string, topics []string, as joining) (*reader, error) {
-	r := &reader{hub: h, allow: as.allow, plain: as.plain, greet: as.greet}
+	r := &reader{hub: h, allow: as.allow, plain: as.plain, greet: as.greet, admission: as.admission}
 	if err := r.sit(topics); err != nil {
 		return nil, err
 	}
@@ -53,6 +60,9 @@ func (r *reader) sit(topics []string) error {
 	defer h.mu.Unlock()
 	if h.draining {
 		return ErrClosed
+	}
+	if r.admission != nil && r.admission.pending && slices.ContainsFunc(topics, h.isFull) {
+		return errFull
 	}
 	r.standing = standing{
 		life: h.life.Load(), epoch: h.epoch, joined: h.head.Load(),
@@ -121,6 +131,9 @@ func (r *reader) begin(conn *sse.Conn) error {
 		return ErrClosed
 	}
 	r.conn = conn
+	if r.admission != nil {
+		r.admission.settle(r)
+	}
 	h.readers[r] = struct{}{}
 	h.joined++
 	h.tasks.Add(1)
@@ -135,9 +148,16 @@ func (r *reader) end(err error, last func(error)) {
 	r.leave()
 	r.hub.mu.Lock()
 	delete(r.hub.readers, r)
+	draining, left, of := r.hub.draining, len(r.hub.readers), r.hub.drainOf
 	r.hub.mu.Unlock()
+	if r.admission != nil {
+		r.admission.end()
+	}
 	if last != nil {
 		last(err)
 	}
 	r.traceLeft(err)
+	if draining {
+		r.hub.traceDrain(left, of)
+	}
 }

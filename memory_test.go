@@ -47,7 +47,7 @@ func TestConnectionChurn(t *testing.T) {
 					t.Error(err)
 					return
 				}
-				_, _ = io.WriteString(conn, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+				_, _ = io.WriteString(conn, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
 				if i%3 > 0 {
 					_, _ = io.ReadFull(conn, make([]byte, 600))
 				}

@@ -1,6 +1,7 @@
 package ssehub
 
 import (
+	"context"
 	"log/slog"
 	"math"
 	"net/http"
@@ -63,6 +64,16 @@ type Options struct {
 	// default is 2 s; negative leaves it to them.
 	Retry time.Duration
 
+	// MaxAge is how long a stream lasts, a tenth more or less: then its client
+	// is told to come back, and goes on where it was, perhaps on another server.
+	// So a deployment that ends streams looks like every day. The default is no
+	// limit.
+	MaxAge time.Duration
+
+	// Limits bounds the number of streams and of new ones. The default is no
+	// limits.
+	Limits Limits
+
 	// MaxTopics is how many topics one request may name. The default is 64;
 	// negative means no limit. A reader of many costs time for each of them
 	// whenever it wakes.
@@ -92,6 +103,22 @@ type Options struct {
 	// text goes to the Logger and not to the client. Serve and Subscribe do not
 	// ask it. It must be safe for concurrent use.
 	Authorize func(r *http.Request, topics []string) (Grant, error)
+
+	// AllowedOrigins are those whose pages may read streams, such as
+	// "https://app.example", besides the host's own: they get
+	// Access-Control-Allow-Origin, credentials included. "*" allows all others
+	// without credentials. Requests from pages of other origins are refused with
+	// status 403, as their browser adds its user's cookies (Fetch, section
+	// 3.2.7). A middleware in front that has set Access-Control-Allow-Origin for
+	// the request has allowed it, too.
+	AllowedOrigins []string
+
+	// AllowedHosts are the names that requests may be for, with or without a
+	// port; others get status 421. "*" allows all. The default is all as well,
+	// but on a connection over the loopback interface only names of it: else a
+	// page of a name that was made to resolve there could read the streams. A
+	// proxy on the same machine that passes the Host on needs this option.
+	AllowedHosts []string
 
 	// Logger gets what an operator should know: refusals and their reason,
 	// handlers and middleware that cannot work. The default discards it.
@@ -125,6 +152,12 @@ type Grant struct {
 	// waits for the answer, and remembers it as long as it lasts. The request's
 	// context may have ended by then. Nil allows all that the patterns match.
 	AllowTopic func(topic string) bool
+	// Check is asked whether the stream may go on: every Options.Heartbeat, or 15 s
+	// without, as long as it lasts. An error ends it as [Hub.Revoke] does, and so
+	// does a panic. If there is no answer when the next is due, the client has to
+	// come back. Check must heed its context, which ends then, and with the
+	// stream, and be safe for concurrent use, with other streams' too.
+	Check func(ctx context.Context) error
 }
 
 // Overflow says what happens to a reader that is slower than its topics for so
@@ -158,7 +191,10 @@ const (
 	Block
 )
 
-const defaultAge = 10 * time.Minute
+const (
+	defaultAge       = 10 * time.Minute
+	defaultHeartbeat = 15 * time.Second
+)
 
 func (o *Options) withDefaults() Options {
 	var opts Options
@@ -178,7 +214,7 @@ func (o *Options) withDefaults() Options {
 	if opts.MaxHistory < 0 {
 		opts.MaxHistory = math.MaxInt64 / 2 // with an eighth more it is still a number
 	}
-	setDefault(&opts.Heartbeat, 15*time.Second)
+	setDefault(&opts.Heartbeat, defaultHeartbeat)
 	setDefault(&opts.WriteTimeout, sse.DefaultWriteTimeout)
 	setDefault(&opts.Retry, 2*time.Second)
 	setDefault(&opts.MaxTopics, 64)

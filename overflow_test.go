@@ -148,7 +148,7 @@ func TestStuckReaderIsCutAtDeadline(t *testing.T) {
 		conn, err := server.Listener.Dial(t.Context(), "", "")
 		require.NoError(t, err)
 		defer conn.Close()
-		_, err = io.WriteString(conn, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+		_, err = io.WriteString(conn, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
 		require.NoError(t, err)
 		_, err = io.ReadFull(conn, make([]byte, 500)) // head and hello, then nothing more
 		require.NoError(t, err)
@@ -259,7 +259,7 @@ func dialStuck(t *testing.T, addr string) net.Conn {
 	conn, err := net.Dial("tcp", addr)
 	require.NoError(t, err)
 	require.NoError(t, conn.(*net.TCPConn).SetReadBuffer(4<<10))
-	_, err = io.WriteString(conn, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+	_, err = io.WriteString(conn, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
 	require.NoError(t, err)
 	return conn
 }

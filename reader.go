@@ -39,12 +39,15 @@ type reader struct {
 	direct  bool                    // it may doze, and the waker may write meanwhile; guarded by driving
 	rest    []byte                  // what the connection did not take of the restOf bytes that next returned
 	restOf  int
-	failed  error           // of a write by others
-	wrote   time.Duration   // when the last write ended
-	left    bool            // leave was called
-	id      string          // of the connection, in the hello
-	verdict string          // of that
-	info    *SubscriberInfo // for Trace; nil without
+	failed  error                  // of a write by others
+	ending  atomic.Pointer[ending] // that somebody else has decided on
+	wrote   time.Duration          // when the last write ended
+	left    bool                   // leave was called
+	id      string                 // of the connection, in the hello
+	verdict string                 // of that
+	info    *SubscriberInfo        // for Trace; nil without
+
+	admission *admission // nil if it is no stream of a Handler
 }
 
 // standing is where a reader is in one life of the hub's log.

@@ -94,7 +94,9 @@ func (h *Hub) refuse(spread func(readers int) time.Duration) {
 	if h.sweep != nil {
 		h.sweep.Stop()
 	}
-	h.spread = spread(len(h.readers))
+	h.drainOf = len(h.readers)
+	h.tasks.Go(func() { h.traceDrain(h.drainOf, h.drainOf) }) // the hook may block
+	h.spread = spread(h.drainOf)
 	h.endNewsIfDue()
 }
 

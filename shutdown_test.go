@@ -110,7 +110,7 @@ func TestShutdownWithStuckReaders(t *testing.T) {
 			conn, err := server.Listener.Dial(t.Context(), "", "")
 			require.NoError(t, err)
 			defer conn.Close()
-			_, err = io.WriteString(conn, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+			_, err = io.WriteString(conn, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
 			require.NoError(t, err)
 			_, err = io.ReadFull(conn, make([]byte, 500))
 			require.NoError(t, err)

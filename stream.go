@@ -109,6 +109,9 @@ func (h *Hub) stream(ctx context.Context, r *reader) (err error) {
 		} else if err != nil {
 			return err
 		}
+		if e := r.ending.Load(); e != nil {
+			return r.say(e)
+		}
 		frames, err := r.next()
 		if err == ErrClosed {
 			return h.farewell(ctx, r)
@@ -193,6 +196,9 @@ func (h *Hub) farewell(ctx context.Context, r *reader) error {
 	}
 	end := h.now() + rand.N(h.spread)
 	for h.now() < end && ctx.Err() == nil {
+		if e := r.ending.Load(); e != nil {
+			return r.say(e)
+		}
 		if err := r.sleep(end - h.now()); err != nil {
 			return err
 		}

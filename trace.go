@@ -34,6 +34,15 @@ type Trace struct {
 	// Written is called after each write of events, and when a Subscription
 	// comes back for more, as all it had was received. Heartbeats do not count.
 	Written func(SubscriberInfo, WriteInfo)
+	// Drain is called when Shutdown or Close begins, and when a subscriber has
+	// left since: the progress of it.
+	Drain func(DrainInfo)
+}
+
+// DrainInfo is how far the end of a hub has come.
+type DrainInfo struct {
+	Subscribers int // that are left
+	Of          int // that there were when it began
 }
 
 // PublishInfo is what was published.
@@ -72,6 +81,7 @@ const (
 	hookLeft
 	hookGap
 	hookWritten
+	hookDrain
 )
 
 func (k hook) String() string {
@@ -81,6 +91,7 @@ func (k hook) String() string {
 		hookLeft:      "Left",
 		hookGap:       "Gap",
 		hookWritten:   "Written",
+		hookDrain:     "Drain",
 	}[k]
 }
 
@@ -115,11 +126,8 @@ func (r *reader) describe(topics []string, lastEventID string) {
 		from = r.position(r.joined) // the origin is zero before a state
 	}
 	r.info = &SubscriberInfo{Topics: slices.Clone(topics), Conn: r.id, Verdict: r.verdict, Position: from}
-}
-
-func (r *reader) subject(name string) {
-	if r.info != nil {
-		r.info.Subject = name
+	if r.admission != nil {
+		r.info.Subject = r.admission.subject
 	}
 }
 
@@ -127,6 +135,13 @@ func (r *reader) traceJoined() {
 	if t := r.hub.opts.Trace; t != nil && t.Joined != nil {
 		defer r.hub.recovered(hookJoined)
 		t.Joined(*r.info)
+	}
+}
+
+func (h *Hub) traceDrain(left, of int) {
+	if t := h.opts.Trace; t != nil && t.Drain != nil {
+		defer h.recovered(hookDrain)
+		t.Drain(DrainInfo{Subscribers: left, Of: of})
 	}
 }
 

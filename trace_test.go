@@ -28,10 +28,11 @@ func traceAll(f func(hook string, who ssehub.SubscriberInfo)) *ssehub.Trace {
 		Left:      func(s ssehub.SubscriberInfo, _ error) { f("Left", s) },
 		Gap:       func(s ssehub.SubscriberInfo, _ sse.Gap) { f("Gap", s) },
 		Written:   func(s ssehub.SubscriberInfo, _ ssehub.WriteInfo) { f("Written", s) },
+		Drain:     func(ssehub.DrainInfo) { f("Drain", ssehub.SubscriberInfo{}) },
 	}
 }
 
-var hooks = []string{"Published", "Joined", "Left", "Gap", "Written"}
+var hooks = []string{"Published", "Joined", "Left", "Gap", "Written", "Drain"}
 
 // journal takes down what hooks are told.
 type journal struct {
@@ -322,6 +323,9 @@ func TestTracePanics(t *testing.T) {
 // everything in time, Shutdown ends with its context and Close within a second.
 func TestTraceBlocks(t *testing.T) {
 	for _, hook := range hooks {
+		if hook == "Drain" {
+			continue // see TestTraceDrain
+		}
 		for _, inProcess := range []bool{false, true} {
 			t.Run(fmt.Sprint(hook, inProcess), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) { testTraceBlocks(t, hook, inProcess) })
@@ -440,11 +444,56 @@ func TestTraceEndsHub(t *testing.T) {
 						all.Go(func() { _, _ = hub.Publish(t.Context(), "n", sse.Message{}) })
 					}
 					all.Wait()
+					if hook == "Drain" {
+						require.NoError(t, hub.Close())
+					}
 					require.Positive(t, called.Load())
 					require.NoError(t, hub.Shutdown(t.Context()))
 					require.Less(t, time.Since(start), 20*time.Second)
 				})
 			})
 		}
+	}
+}
+
+// Drain tells how far Shutdown is: from all to none. One that blocks holds it up no
+// longer than its context says.
+func TestTraceDrain(t *testing.T) {
+	for _, blocks := range []bool{false, true} {
+		t.Run(fmt.Sprintf("blocks %t", blocks), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				const readers = 20
+				var mu sync.Mutex
+				var seen []ssehub.DrainInfo
+				back := make(chan struct{})
+				hub := ssehub.New(&ssehub.Options{Trace: &ssehub.Trace{Drain: func(d ssehub.DrainInfo) {
+					mu.Lock()
+					seen = append(seen, d)
+					mu.Unlock()
+					if blocks {
+						<-back
+					}
+				}}})
+				for range readers {
+					stream(t, hub.Handler("n"), "/", "")
+				}
+				synctest.Wait()
+				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+				defer cancel()
+				start := time.Now()
+				err := hub.Shutdown(ctx)
+				require.LessOrEqual(t, time.Since(start), 2*time.Second)
+				require.Equal(t, blocks, err != nil)
+				close(back)
+				require.NoError(t, hub.Shutdown(t.Context()))
+				require.Len(t, seen, readers+1)
+				left := map[int]bool{}
+				for _, d := range seen {
+					require.Equal(t, readers, d.Of)
+					left[d.Subscribers] = true
+				}
+				require.Len(t, left, readers+1) // each number once, though perhaps not in their order
+			})
+		})
 	}
 }

@@ -61,8 +61,8 @@ func TestTransports(t *testing.T) {
 			}), lastEventID)
 		},
 		"HTTP/1.0":          raw("GET / HTTP/1.0\r\nLast-Event-ID: %s\r\n\r\n"),
-		"Connection: close": raw("GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nLast-Event-ID: %s\r\n\r\n"),
-		"pipelined":         raw("GET / HTTP/1.1\r\nHost: x\r\nLast-Event-ID: %s\r\n\r\nGET / HTTP/1.1\r\nHost: x\r\n\r\n"),
+		"Connection: close": raw("GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nLast-Event-ID: %s\r\n\r\n"),
+		"pipelined":         raw("GET / HTTP/1.1\r\nHost: localhost\r\nLast-Event-ID: %s\r\n\r\nGET / HTTP/1.1\r\nHost: localhost\r\n\r\n"),
 	} {
 		t.Run(name, func(t *testing.T) {
 			hub := ssehub.New(nil)

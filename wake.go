@@ -108,7 +108,7 @@ func (r *reader) wakeUp() {
 // push writes what r has news of, without waiting for anything, and reports
 // whether r may sleep on. It needs r.driving.
 func (r *reader) push() bool {
-	if r.rest != nil || r.failed != nil || r.hasMore() || r.life != r.hub.life.Load() {
+	if r.rest != nil || r.failed != nil || r.ending.Load() != nil || r.hasMore() || r.life != r.hub.life.Load() {
 		return false // rest: another of its topics has news while its goroutine is on its way
 	}
 	frames, err := r.read() // to join again is for its goroutine, as it asks the application

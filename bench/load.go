@@ -41,7 +41,7 @@ type plan struct {
 
 // newRequest asks for an event stream. Without an id it starts now.
 func newRequest(path, lastEventID string) string {
-	request := "GET " + path + " HTTP/1.1\r\nHost: bench\r\nAccept: text/event-stream\r\n"
+	request := "GET " + path + " HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n"
 	if lastEventID != "" {
 		request += "Last-Event-ID: " + lastEventID + "\r\n"
 	}

@@ -51,11 +51,15 @@ var (
 	errAgain = errors.New("client: reconnect")
 )
 
+// ErrRevoked ends a Subscription when a hub has withdrawn the permission to read.
+var ErrRevoked = errors.New("client: permission revoked")
+
 // Subscribe starts to read the event stream at url and returns at once; it
 // connects in the background, and again whenever the connection ends. It ends
 // with ctx, by Close, on status 204 and Options.Sentinel, which are no errors,
-// and with a [*sse.ResponseError] on an answer that will not get better: a type
-// other than text/event-stream, or a status below 500 but for 408, 425 and 429.
+// with [ErrRevoked] when a hub takes the permission back, and with a
+// [*sse.ResponseError] on an answer that will not get better: a type other than
+// text/event-stream, or a status below 500 but for 408, 425 and 429.
 // A nil opts means the defaults, with which losses show in Gaps alone. The
 // caller must receive from Events until it is closed, or call Close or end ctx.
 func Subscribe(ctx context.Context, url string, opts *Options) *Subscription {

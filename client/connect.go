@@ -121,6 +121,11 @@ func (s *Subscription) read(ctx context.Context, idle *idleReader, body io.Reade
 			err = s.hello(ctx, m, idle)
 		case m.Type == sse.TypeGap:
 			err = s.told(ctx, m)
+		case m.Type == sse.TypeRevoked:
+			m.ID = s.lastID // who tries again all the same goes on there
+			if err = s.deliverControl(ctx, m); err == nil {
+				err = permanentError{ErrRevoked}
+			}
 		case strings.HasPrefix(m.Type, "ssehub."): // of a newer hub
 			err = s.deliverControl(ctx, m)
 		case dec.HasID() && s.isDuplicate(m.ID):

@@ -78,8 +78,9 @@ type Options struct {
 	OnGap func(gap sse.Gap)
 
 	// ControlEvents delivers a hub's own events, of types sse.TypeHello,
-	// sse.TypeGap and sse.TypeMark, along with the application's, and losses that the client
-	// itself has found as sse.TypeGap too.
+	// sse.TypeGap, sse.TypeMark and sse.TypeRevoked, along with the
+	// application's, and losses that the client itself has found as sse.TypeGap
+	// too.
 	ControlEvents bool
 }
 

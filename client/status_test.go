@@ -115,3 +115,31 @@ func TestOnRetryEnds(t *testing.T) {
 		require.ErrorAs(t, seen[1], &res)
 	})
 }
+
+// A hub that withdraws the permission ends the Subscription, unless the application
+// tries again; then it goes on where it was.
+func TestRevoked(t *testing.T) {
+	const first = "id: e-5\ndata: x\n\nevent: ssehub.revoked\nid: ssehub.revoked\ndata: {}\n\n"
+	t.Run("ends", func(t *testing.T) {
+		run(t, &client.Options{ControlEvents: true}, steps{stays(first)}, func(t *testing.T, sub *client.Subscription, _ *script) {
+			var types []string
+			for m := range sub.Events() {
+				types = append(types, m.Type)
+			}
+			require.Equal(t, []string{"", sse.TypeRevoked}, types)
+			require.ErrorIs(t, sub.Err(), client.ErrRevoked)
+			require.Equal(t, "e-5", sub.LastEventID())
+		})
+	})
+	t.Run("tries again", func(t *testing.T) {
+		opts := &client.Options{OnRetry: func(err error, _ time.Duration) error {
+			require.ErrorIs(t, err, client.ErrRevoked)
+			return client.ErrRetry
+		}}
+		run(t, opts, steps{stays(first), stays("data: y\n\n")}, func(t *testing.T, sub *client.Subscription, s *script) {
+			require.Equal(t, "x", string((<-sub.Events()).Data))
+			require.Equal(t, "y", string((<-sub.Events()).Data))
+			require.Equal(t, "e-5", sub.LastEventID())
+		})
+	})
+}

@@ -8,7 +8,13 @@ const (
 	TypeHello = "ssehub.hello"
 	TypeGap   = "ssehub.gap"
 	TypeMark  = "ssehub.mark"
+	// TypeRevoked is the last event of a stream whose permission was withdrawn:
+	// who comes back with its id, IDRevoked, gets status 204.
+	TypeRevoked = "ssehub.revoked"
 )
+
+// IDRevoked is the id of the event of type [TypeRevoked]. It is no position.
+const IDRevoked = TypeRevoked
 
 const reserved = "ssehub." // begins the types of all a hub's own events
 

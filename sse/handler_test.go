@@ -65,7 +65,7 @@ func TestWriteThenReturn(t *testing.T) {
 	for range 8 {
 		clients.Go(func() {
 			for range 50 {
-				raw, err := exchange(server, "GET / HTTP/1.1\r\nHost: x\r\nConnection: keep-alive\r\n\r\n")
+				raw, err := exchange(server, "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: keep-alive\r\n\r\n")
 				if err != nil {
 					t.Error(err)
 					return
@@ -108,11 +108,11 @@ func TestWriteThenReturnWithoutClose(t *testing.T) {
 func TestHTTP1Clients(t *testing.T) {
 	server := httptest.NewServer(streaming(t, sse.Upgrader{}, func(conn *sse.Conn) { _ = conn.WriteString("x") }))
 	defer server.Close()
-	const http11 = "GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+	const http11 = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
 	for name, text := range map[string]string{
 		"HTTP/1.0":            "GET / HTTP/1.0\r\n\r\n",
 		"HTTP/1.0 keep-alive": "GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n",
-		"Connection: close":   "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+		"Connection: close":   "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
 		"pipelined":           http11 + http11 + http11,
 	} {
 		raw, err := exchange(server, text)
@@ -149,7 +149,7 @@ func TestChurn(t *testing.T) {
 					return
 				}
 				_ = c.(*net.TCPConn).SetLinger(0) // leave with a reset
-				text := "GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+				text := "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
 				if n%3 == 0 {
 					text = text[:n%len(text)]
 				}

@@ -91,7 +91,7 @@ func TestHijackHead(t *testing.T) {
 			w.Header().Set("Content-Length", "7")
 			w.Header().Set("Trailer", "X-After")
 			return w
-		}, "GET / "+version+"\r\nHost: x\r\n\r\n")
+		}, "GET / "+version+"\r\nHost: localhost\r\n\r\n")
 		require.True(t, conn.Hijacked())
 		head := client.(*headed).head
 		require.True(t, strings.HasPrefix(head, answer+" 200 OK\r\n"), head)

@@ -1,0 +1,349 @@
+package ssehub_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/ssehub-go/ssehub"
+	"github.com/ssehub-go/ssehub/sse"
+	"github.com/ssehub-go/ssehub/ssetest"
+	"github.com/stretchr/testify/require"
+)
+
+// byUser takes who asks from the request.
+func byUser(r *http.Request, _ []string) (ssehub.Grant, error) {
+	return ssehub.Grant{Subject: r.URL.Query().Get("user")}, nil
+}
+
+// last returns the type of the last event that a client got.
+func last(rec *ssetest.Recorder) string {
+	messages := rec.Messages()
+	return messages[len(messages)-1].Type
+}
+
+// Revoke ends those it is about, whatever they read, and nobody else.
+func TestRevoke(t *testing.T) {
+	targets := []string{
+		"/?user=eve&topic=a", "/?user=eve&topic=b&topic=c", "/?user=eve&topic=*", "/?user=bob&topic=a",
+		"/?user=bob&topic=>", "/?user=bob&topic=b", "/?topic=a",
+	}
+	for name, tt := range map[string]struct {
+		which ssehub.Revocation
+		ends  []int
+	}{
+		"nobody":            {ssehub.Revocation{}, nil},
+		"nobody, but again": {ssehub.Revocation{Again: true}, nil},
+		"a subject":         {ssehub.Revocation{Subject: "eve"}, []int{0, 1, 2}},
+		"another":           {ssehub.Revocation{Subject: "alice"}, nil},
+		"a topic":           {ssehub.Revocation{Topic: "a"}, []int{0, 2, 3, 4, 6}},
+		"a pattern":         {ssehub.Revocation{Topic: "*"}, []int{2, 4}},
+		"both":              {ssehub.Revocation{Subject: "bob", Topic: "b"}, []int{4, 5}},
+		"one who is not":    {ssehub.Revocation{Conn: "x"}, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				hub := newHub(t, &ssehub.Options{Authorize: byUser})
+				sub, err := hub.Subscribe(t.Context(), ">")
+				require.NoError(t, err)
+				var recs []*ssetest.Recorder
+				for _, target := range targets {
+					rec, _ := stream(t, hub.Handler(), target, "")
+					recs = append(recs, rec)
+				}
+				synctest.Wait()
+				require.Equal(t, len(tt.ends), hub.Revoke(tt.which))
+				synctest.Wait()
+				require.Equal(t, len(targets)-len(tt.ends)+1, hub.Stats().Subscribers)
+				go func() {
+					for range sub.Events() {
+					}
+				}()
+				for _, topic := range []string{"a", "b", "c"} {
+					publish(t, hub, topic, "behind")
+				}
+				synctest.Wait()
+				ended := []int(nil)
+				for i, rec := range recs {
+					if last(rec) == sse.TypeRevoked {
+						ended = append(ended, i)
+						require.NotContains(t, rec.Text(), "behind")
+						continue
+					}
+					require.Contains(t, rec.Text(), "behind")
+				}
+				require.Equal(t, tt.ends, ended)
+			})
+		})
+	}
+}
+
+// One connection is known by the id in its hello.
+func TestRevokeConn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hub := newHub(t, nil)
+		rec, _ := stream(t, hub.Handler("n"), "/", "")
+		other, _ := stream(t, hub.Handler("n"), "/", "")
+		synctest.Wait()
+		require.Equal(t, 1, hub.Revoke(ssehub.Revocation{Conn: hello(t, rec.Messages()).Conn}))
+		synctest.Wait()
+		require.Equal(t, sse.TypeRevoked, last(rec))
+		require.Equal(t, sse.TypeHello, last(other))
+	})
+}
+
+// A browser that was sent away comes back by itself once, and is told to stop. A
+// page that begins anew does not.
+func TestRevokedComesBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hub := newHub(t, &ssehub.Options{Authorize: byUser})
+		rec, _ := stream(t, hub.Handler("n"), "/?user=eve", "")
+		synctest.Wait()
+		require.Equal(t, 1, hub.Revoke(ssehub.Revocation{Subject: "eve"}))
+		synctest.Wait()
+		messages := rec.Messages()
+		id := messages[len(messages)-1].ID
+		require.Equal(t, sse.IDRevoked, id)
+
+		w := httptest.NewRecorder()
+		r := httptest.NewRequest(http.MethodGet, "/?user=eve", nil)
+		r.Header.Set("Last-Event-ID", id)
+		hub.Handler("n").ServeHTTP(w, r)
+		require.Equal(t, http.StatusNoContent, w.Code)
+
+		rec, _ = stream(t, hub.Handler("n"), "/?user=eve&lastEventID="+id, "") // it has kept the id
+		synctest.Wait()
+		require.Equal(t, sse.VerdictInvalid, hello(t, rec.Messages()).Verdict)
+	})
+}
+
+// Who may come back is told when, and keeps the id to go on from.
+func TestRevokeAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hub := newHub(t, &ssehub.Options{Authorize: byUser})
+		rec, _ := stream(t, hub.Handler("n"), "/?user=eve", "")
+		synctest.Wait()
+		publish(t, hub, "n", "1")
+		synctest.Wait()
+		hub.Revoke(ssehub.Revocation{Subject: "eve", Again: true})
+		synctest.Wait()
+		require.Zero(t, hub.Stats().Subscribers)
+		require.Regexp(t, `data: 1\n\nretry: \d+\n$`, rec.Text())
+	})
+}
+
+// A stream that does not read ends within the time that Revoke states, and gets
+// nothing that was published behind it.
+func TestRevokeStuck(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hub := newHub(t, &ssehub.Options{Authorize: byUser, WriteTimeout: time.Hour})
+		conn, _ := dozing(t, hub.Handler("n"))
+		synctest.Wait()
+		for i := range 100 {
+			publish(t, hub, "n", fmt.Sprint(i, strings.Repeat("x", 2000)))
+			synctest.Wait()
+		}
+		require.Equal(t, 1, hub.Stats().Subscribers)
+		require.Equal(t, 1, hub.Revoke(ssehub.Revocation{Topic: "n"}))
+		require.Zero(t, hub.Revoke(ssehub.Revocation{Topic: "n"})) // it has its end already
+		publish(t, hub, "n", "behind")
+		time.Sleep(200*time.Millisecond + time.Microsecond)
+		require.Zero(t, hub.Stats().Subscribers)
+		dec := body(t, conn)
+		var m sse.Message
+		for dec.Decode(&m) == nil {
+			require.NotEqual(t, "behind", string(m.Data))
+		}
+	})
+}
+
+// A request that is about to get its grant does not escape.
+func TestRevokeWhileAuthorizing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		asked, answer := make(chan struct{}), make(chan struct{})
+		hub := newHub(t, &ssehub.Options{Authorize: func(r *http.Request, topics []string) (ssehub.Grant, error) {
+			close(asked)
+			<-answer
+			return byUser(r, topics)
+		}})
+		rec, _ := stream(t, hub.Handler("n"), "/?user=eve", "")
+		<-asked
+		require.Zero(t, hub.Revoke(ssehub.Revocation{Subject: "eve"}))
+		publish(t, hub, "n", "behind")
+		close(answer)
+		synctest.Wait()
+		require.Zero(t, hub.Stats().Subscribers)
+		require.Equal(t, sse.TypeRevoked, last(rec))
+		require.NotContains(t, rec.Text(), "behind")
+	})
+}
+
+// Under load nobody gets anything that was published once Revoke had returned and
+// its time was over, and the others miss nothing.
+func TestRevokeStorm(t *testing.T) {
+	const users, rounds = 20, 50
+	hub := newHub(t, &ssehub.Options{Authorize: byUser, History: ssehub.Retention{Events: -1, Bytes: -1}})
+	var revoked [users]atomic.Int64 // number of the newest event when Revoke returned, plus one
+	var now atomic.Int64
+	var all sync.WaitGroup
+	server := httptest.NewServer(hub.Handler())
+	defer server.Close()
+	defer hub.Close()
+	var ready sync.WaitGroup
+	for i := range users {
+		ready.Add(1)
+		all.Go(func() {
+			res, err := http.Get(fmt.Sprintf("%s/?topic=n&topic=x.*&user=u%d", server.URL, i))
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer res.Body.Close()
+			dec := sse.NewDecoder(res.Body)
+			var m sse.Message
+			_ = dec.Decode(&m)
+			ready.Done()
+			want := int64(0)
+			for dec.Decode(&m) == nil && m.Type == "" {
+				var n int64
+				_, _ = fmt.Sscan(string(m.Data), &n)
+				if n != want {
+					t.Errorf("user %d has %d in place of %d", i, n, want)
+				}
+				want++
+				if end := revoked[i].Load(); end > 0 && n >= end+2000 {
+					t.Errorf("user %d, revoked at %d, has %d", i, end, n)
+				}
+			}
+			if i%2 == 0 && m.Type != sse.TypeRevoked || i%2 == 1 && want != rounds*users {
+				t.Errorf("user %d ended with %q at %d", i, m.Type, want)
+			}
+		})
+	}
+	ready.Wait()
+	for range rounds {
+		for i := range users {
+			topic := "n"
+			if i%3 == 0 {
+				topic = fmt.Sprint("x.", i)
+			}
+			publish(t, hub, topic, fmt.Sprint(now.Add(1)-1))
+			if now.Load() == rounds*users/2 {
+				for i := 0; i < users; i += 2 {
+					require.Equal(t, 1, hub.Revoke(ssehub.Revocation{Subject: fmt.Sprint("u", i)}))
+					revoked[i].Store(now.Load())
+				}
+			}
+		}
+	}
+	require.NoError(t, hub.Shutdown(t.Context()))
+	all.Wait()
+}
+
+// Grant.Check is asked as long as a stream lasts, however quiet or busy it is, and
+// ends it.
+func TestCheck(t *testing.T) {
+	const heartbeat = 10 * time.Second
+	for name, tt := range map[string]struct {
+		check func(ctx context.Context) error
+		ends  time.Duration // the bound; 0: it does not
+		typ   string
+		err   error
+	}{
+		"allows":         {func(context.Context) error { return nil }, 0, "", nil},
+		"denies":         {func(context.Context) error { return errors.New("no longer") }, heartbeat, sse.TypeRevoked, ssehub.ErrRevoked},
+		"panics":         {func(context.Context) error { panic("x") }, heartbeat, sse.TypeRevoked, ssehub.ErrRevoked},
+		"takes for ever": {func(ctx context.Context) error { <-ctx.Done(); return nil }, 2 * heartbeat, "", context.DeadlineExceeded},
+		"heeds nothing":  {func(context.Context) error { time.Sleep(time.Hour); return nil }, 2 * heartbeat, "", context.DeadlineExceeded},
+	} {
+		for _, busy := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, busy %t", name, busy), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					var asked atomic.Int64
+					var why error
+					hub := newHub(t, &ssehub.Options{
+						Heartbeat: heartbeat,
+						Trace:     &ssehub.Trace{Left: func(_ ssehub.SubscriberInfo, err error) { why = err }},
+						Authorize: func(*http.Request, []string) (ssehub.Grant, error) {
+							return ssehub.Grant{Subject: "eve", Check: func(ctx context.Context) error {
+								asked.Add(1)
+								return tt.check(ctx)
+							}}, nil
+						},
+					})
+					rec, end := stream(t, hub.Handler("n"), "/", "")
+					synctest.Wait()
+					for start := time.Now(); time.Since(start) < 5*heartbeat+time.Second; time.Sleep(time.Second) {
+						if tt.ends > 0 && time.Since(start) > tt.ends+time.Second {
+							require.Zero(t, hub.Stats().Subscribers)
+						}
+						if busy {
+							publish(t, hub, "n", "x")
+						}
+					}
+					if tt.ends == 0 {
+						require.Equal(t, 1, hub.Stats().Subscribers)
+						require.Contains(t, []int64{5, 6}, asked.Load())
+						end()
+						synctest.Wait()
+						count := asked.Load()
+						time.Sleep(time.Minute)
+						require.Equal(t, count, asked.Load())
+						return
+					}
+					synctest.Wait()
+					require.ErrorIs(t, why, tt.err)
+					require.EqualValues(t, 1, asked.Load())
+					require.Equal(t, tt.typ == sse.TypeRevoked, last(rec) == sse.TypeRevoked)
+					time.Sleep(time.Hour) // for who heeds nothing
+				})
+			})
+		}
+	}
+}
+
+// Streams end at their age, not all at once, and go on where they were.
+func TestMaxAge(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const age, streams = time.Hour, 50
+		var at []time.Duration
+		var mu sync.Mutex
+		start := time.Now()
+		hub := newHub(t, &ssehub.Options{MaxAge: age, Trace: &ssehub.Trace{Left: func(_ ssehub.SubscriberInfo, err error) {
+			mu.Lock()
+			defer mu.Unlock()
+			require.ErrorIs(t, err, ssehub.ErrMaxAge)
+			at = append(at, time.Since(start))
+		}}})
+		var recs []*ssetest.Recorder
+		for range streams {
+			rec, _ := stream(t, hub.Handler("n"), "/", "")
+			recs = append(recs, rec)
+		}
+		synctest.Wait()
+		publish(t, hub, "n", "1")
+		time.Sleep(2 * age)
+		synctest.Wait()
+		require.Len(t, at, streams)
+		early := 0
+		for _, d := range at {
+			require.InDelta(t, age.Seconds(), d.Seconds(), age.Seconds()/10)
+			if d < age {
+				early++
+			}
+		}
+		require.InDelta(t, streams/2, early, streams/2-2)
+		for _, rec := range recs {
+			require.Contains(t, rec.Text(), "data: 1\n")
+			require.Regexp(t, `\nretry: \d+\n$`, rec.Text())
+		}
+	})
+}
