@@ -88,6 +88,13 @@ func isPattern(name string) bool {
 	return strings.ContainsAny(name, "*>")
 }
 
+// MatchTopic reports whether pattern, which may be a topic too, matches topic, as in
+// Subscribe: for an application that decides by patterns who may read what. What is
+// invalid matches nothing.
+func MatchTopic(pattern, topic string) bool {
+	return checkPattern(pattern) == nil && checkTopic(topic) == nil && matches(pattern, topic)
+}
+
 // matches reports whether the pattern matches the topic.
 func matches(pattern, name string) bool {
 	for pattern != "" && name != "" {

@@ -41,6 +41,11 @@ func TestPatternMatches(t *testing.T) {
 			live, err := hub.Subscribe(t.Context(), pattern)
 			require.NoError(t, err)
 			defer live.Close()
+			for _, topic := range append(topics, "", "a..b", "a.*", ">", "a b") {
+				matches := slices.Contains(strings.Fields(want), topic)
+				require.Equal(t, matches, ssehub.MatchTopic(pattern, topic), topic)
+				require.False(t, ssehub.MatchTopic(pattern+".", topic), topic)
+			}
 			for _, topic := range topics {
 				publish(t, hub, topic, topic)
 			}
