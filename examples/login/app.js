@@ -52,6 +52,7 @@ byId("login").onsubmit = async (event) => {
   event.preventDefault();
   const user = await post("login", event.target);
   if (user !== undefined) {
+    event.target.reset();
     connect(user);
   }
 };

@@ -49,9 +49,22 @@ func openPageAt(t *testing.T, addr, path string) *page {
 	t.Cleanup(cancel)
 	ctx, cancel = chromedp.NewContext(ctx)
 	t.Cleanup(cancel)
+	return pageIn(t, ctx, "http://"+addr+path)
+}
+
+// another opens a page in another tab of the same browser, with its cookies.
+func (p *page) another(url string) *page {
+	p.t.Helper()
+	ctx, cancel := chromedp.NewContext(p.ctx)
+	p.t.Cleanup(cancel)
+	return pageIn(p.t, ctx, url)
+}
+
+func pageIn(t *testing.T, ctx context.Context, url string) *page {
+	t.Helper()
 	p := &page{t: t, ctx: ctx}
 	p.watchConsole()
-	p.do(chromedp.Navigate("http://" + addr + path))
+	p.do(chromedp.Navigate(url))
 	return p
 }
 
@@ -134,7 +147,7 @@ func (p *page) waitCount(kind string, n int) {
 
 func (p *page) state() string {
 	p.t.Helper()
-	return eval[string](p, `document.querySelector("#state").dataset.state`)
+	return eval[string](p, `document.querySelector("#state").dataset.state ?? ""`)
 }
 
 func (p *page) number(counter string) string {

@@ -39,7 +39,7 @@ func buildAndRun(m *testing.M) int {
 	if underRace() {
 		args = append(args, "-race") // a race then ends the program with status 66
 	}
-	build := exec.Command("go", append(args, "./examples/quickstart", "./examples/prices")...)
+	build := exec.Command("go", append(args, "./examples/quickstart", "./examples/prices", "./examples/login", "./examples/ticket")...)
 	build.Dir = filepath.Join("..", "..")
 	build.Env = append(os.Environ(), "GOWORK=off")
 	build.Stderr = os.Stderr
@@ -71,6 +71,8 @@ type server struct {
 	program string
 	addr    string
 	cmd     *exec.Cmd
+
+	greeting string // the first line that it has printed
 }
 
 func startServer(t *testing.T) *server {
@@ -115,9 +117,9 @@ func (s *server) start() {
 	require.NoError(s.t, err)
 	require.NoError(s.t, cmd.Start())
 	s.cmd = cmd
-	line, err := bufio.NewReader(out).ReadString('\n')
+	s.greeting, err = bufio.NewReader(out).ReadString('\n')
 	require.NoError(s.t, err)
-	require.Contains(s.t, line, "http://"+s.addr+"/")
+	require.Contains(s.t, s.greeting, "http://"+s.addr+"/")
 }
 
 // kill leaves the server no time for a word.
