@@ -255,7 +255,8 @@
 //	sse      the wire: messages, Upgrade, Conn, Encoder, Decoder; the standard library alone
 //	ssetest  servers in memory and a recorder
 //
-//	broker/bolt        a Broker in a file; a module of its own
+//	broker/bolt        a Broker in a file; a module of its own, as are all others
+//	broker/nats        a Broker in NATS JetStream, for several hubs
 //	broker/brokertest  what holds a Broker against its contract
 //
 // Imports point one way: broker/* → ssehub → sse ← client. (TestImportDirection)

@@ -36,7 +36,7 @@ type Harness struct {
 }
 
 // patience is how long anything may take.
-const patience = 30 * time.Second
+const patience = time.Minute
 
 // Run runs all tests of the contract. Each test says which sentence it is about.
 func Run(t *testing.T, h Harness) {

@@ -88,13 +88,16 @@ func (s *suite) ranges() {
 	peer := s.Peer(s, b)
 	s.equal("all", positionsOf(s.read(peer, ssehub.Range{After: start, Until: positions[1099].Seq}, 0)), positions)
 	for i := range positions {
+		if !nearAnEdge(i) && i%9 != 0 {
+			continue
+		}
 		after := start
 		if i > 0 {
 			after = positions[i-1]
 		}
 		s.equal("next of "+after.String(), positionsOf(s.read(peer, ssehub.Range{After: after, Follow: true}, 1)), positions[i:i+1])
 	}
-	for range 300 {
+	for range 100 {
 		from := rand.IntN(len(positions))
 		to := from + rand.IntN(len(positions)-from)
 		r := ssehub.Range{After: positions[from], Until: positions[to].Seq}
@@ -130,6 +133,11 @@ func (s *suite) ranges() {
 	last := positions[1099]
 	r := ssehub.Range{After: last, Until: last.Seq, Topics: []string{"nowhere"}}
 	s.equal("nothing", len(s.read(peer, r, 0)), 0)
+}
+
+// nearAnEdge reports whether a page of a size that somebody would choose may end at i.
+func nearAnEdge(i int) bool {
+	return (i+2)%64 < 4 || (i+1)%50 < 3
 }
 
 // Sentence 10.

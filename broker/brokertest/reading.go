@@ -69,7 +69,7 @@ func (s *suite) follow() {
 // Sentence 3: all readers see one order, which is that of the positions, and
 // what a publisher appended first comes first.
 func (s *suite) oneOrder() {
-	const publishers, each = 8, 1000
+	const publishers, each = 8, 500
 	b := s.New(s)
 	start := s.start(b)
 	var got []func() []ssehub.Event

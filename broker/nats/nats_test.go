@@ -1,0 +1,376 @@
+package nats_test
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	natsgo "github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/stretchr/testify/require"
+
+	"github.com/ssehub-go/ssehub"
+	"github.com/ssehub-go/ssehub/broker/brokertest"
+	"github.com/ssehub-go/ssehub/broker/nats"
+	"github.com/ssehub-go/ssehub/sse"
+)
+
+func open(t testing.TB, url string, opts *nats.Options) *nats.Log {
+	t.Helper()
+	log, err := nats.Open(t.Context(), url, opts)
+	require.NoError(t, err)
+	t.Cleanup(log.Close)
+	return log
+}
+
+// js is JetStream as an operator has it.
+func js(t testing.TB, url string) jetstream.JetStream {
+	t.Helper()
+	conn, err := natsgo.Connect(url)
+	require.NoError(t, err)
+	t.Cleanup(conn.Close)
+	js, err := jetstream.New(conn)
+	require.NoError(t, err)
+	return js
+}
+
+func event(text string) ssehub.Event {
+	return ssehub.Event{Time: time.Now(), Topics: []string{"t"}, Message: sse.Message{Data: []byte(text)}}
+}
+
+func add(t testing.TB, log *nats.Log, text string) ssehub.Position {
+	t.Helper()
+	pos, err := log.Append(t.Context(), event(text))
+	require.NoError(t, err)
+	return pos
+}
+
+func boundsOf(t testing.TB, log *nats.Log) ssehub.Bounds {
+	t.Helper()
+	bounds, err := log.Bounds(t.Context())
+	require.NoError(t, err)
+	return bounds
+}
+
+// logs remembers of what the suite's brokers are.
+type logs struct {
+	engine *engine
+	opts   nats.Options
+	mu     sync.Mutex
+	n      int
+	stream map[ssehub.Broker]string
+}
+
+func (l *logs) open(t testing.TB, stream string) ssehub.Broker {
+	opts := l.opts
+	opts.Stream = stream
+	log := open(t, l.engine.url(), &opts)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.stream[log] = stream
+	return log
+}
+
+func (l *logs) streamOf(b ssehub.Broker) string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.stream[b]
+}
+
+func TestContract(t *testing.T) {
+	for name, opts := range map[string]nats.Options{"file": {}, "memory": {Memory: true}} {
+		t.Run(name, func(t *testing.T) {
+			l := &logs{engine: startEngine(t), opts: opts, stream: make(map[ssehub.Broker]string)}
+			brokertest.Run(t, brokertest.Harness{
+				New: func(t testing.TB) ssehub.Broker {
+					l.n++
+					return l.open(t, fmt.Sprint("log", l.n))
+				},
+				Peer: func(t testing.TB, b ssehub.Broker) ssehub.Broker { return l.open(t, l.streamOf(b)) },
+				Trim: func(t testing.TB, b ssehub.Broker, first uint64) {
+					s, err := js(t, l.engine.url()).Stream(t.Context(), l.streamOf(b))
+					require.NoError(t, err)
+					require.NoError(t, s.Purge(t.Context(), jetstream.WithPurgeSequence(first)))
+				},
+				Restart: func(t testing.TB, b ssehub.Broker) ssehub.Broker {
+					stream := l.streamOf(b)
+					l.engine.stop()
+					l.engine.start()
+					return l.open(t, stream)
+				},
+				Forgets: opts.Memory,
+			})
+		})
+	}
+}
+
+// A stream that somebody else has made is taken as it is, if it can be.
+func TestStreamOfOthers(t *testing.T) {
+	e := startEngine(t)
+	for name, tt := range map[string]struct {
+		subjects []string
+		epoch    string
+	}{
+		"as ours":     {[]string{"given.e1"}, "e1"},
+		"any below":   {[]string{"given.>"}, ""},
+		"two":         {[]string{"given.e1", "given.e2"}, ""},
+		"other":       {[]string{"taken.e1"}, ""},
+		"a longer":    {[]string{"given.e1.x"}, ""},
+		"no position": {[]string{"given.E\x7f"}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			js := js(t, e.url())
+			_, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "given", Subjects: tt.subjects, MaxMsgs: 7})
+			require.NoError(t, err)
+			defer func() { require.NoError(t, js.DeleteStream(context.Background(), "given")) }()
+			log, err := nats.Open(t.Context(), e.url(), &nats.Options{Stream: "given"})
+			if tt.epoch == "" {
+				require.ErrorIs(t, err, nats.ErrStream)
+				return
+			}
+			require.NoError(t, err)
+			defer log.Close()
+			for range 10 {
+				add(t, log, "x")
+			}
+			require.Equal(t, ssehub.Bounds{Epoch: "e1", First: 4, Last: 10}, boundsOf(t, log))
+		})
+	}
+}
+
+// Whoever deletes the stream, or gives it another epoch, has every reader told, and
+// nobody publishes to what is over.
+func TestEpochEnds(t *testing.T) {
+	for name, end := range map[string]func(t *testing.T, js jetstream.JetStream){
+		"deleted": func(t *testing.T, js jetstream.JetStream) {
+			require.NoError(t, js.DeleteStream(t.Context(), "ssehub"))
+		},
+		"restored": func(t *testing.T, js jetstream.JetStream) {
+			s, err := js.Stream(t.Context(), "ssehub")
+			require.NoError(t, err)
+			config := s.CachedInfo().Config
+			config.Subjects = []string{"ssehub.another1"}
+			_, err = js.UpdateStream(t.Context(), config)
+			require.NoError(t, err)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := startEngine(t)
+			log := open(t, e.url(), nil)
+			before := add(t, log, "before")
+			var hubs []*ssehub.Hub
+			var subs []*ssehub.Subscription
+			for range 2 {
+				hub := ssehub.New(&ssehub.Options{Broker: open(t, e.url(), nil)})
+				defer hub.Close()
+				sub, err := hub.Subscribe(t.Context(), "t")
+				require.NoError(t, err)
+				hubs, subs = append(hubs, hub), append(subs, sub)
+			}
+			end(t, js(t, e.url()))
+			after := add(t, log, "after")
+			require.NotEqual(t, before.Epoch, after.Epoch)
+			for i, sub := range subs {
+				var got []string
+				for m := range sub.Events() {
+					got = append(got, m.Type+string(m.Data))
+					if string(m.Data) == "after" {
+						break
+					}
+				}
+				require.Contains(t, got[0], sse.TypeGap, "hub %d: %v", i, got)
+				require.Contains(t, got[0], sse.ReasonEpoch)
+				require.Equal(t, after, hubs[i].Position())
+				sub.Close()
+			}
+			for _, err := range log.Read(t.Context(), ssehub.Range{After: before, Follow: true}) {
+				require.ErrorIs(t, err, nats.ErrEpoch)
+			}
+		})
+	}
+}
+
+// A reader that the stream's bounds have overrun goes on behind what is gone, and
+// Bounds say so.
+func TestOverrun(t *testing.T) {
+	e := startEngine(t)
+	log := open(t, e.url(), &nats.Options{Events: 100})
+	start := ssehub.Position{Epoch: boundsOf(t, log).Epoch}
+	for range 1000 {
+		add(t, log, "x")
+	}
+	for e, err := range log.Read(t.Context(), ssehub.Range{After: start, Follow: true}) {
+		require.NoError(t, err)
+		require.EqualValues(t, 901, e.Position.Seq)
+		require.EqualValues(t, 901, boundsOf(t, log).First)
+		break
+	}
+	for range log.Read(t.Context(), ssehub.Range{After: ssehub.Position{Epoch: start.Epoch, Seq: 5}, Until: 10}) {
+		t.Fatal("nothing is left there")
+	}
+}
+
+// While no server is there Append ends with an error, with its context at the latest,
+// a Read ends too, and both work again when there is one.
+func TestServerAway(t *testing.T) {
+	e := startEngine(t)
+	log := open(t, e.url(), nil)
+	last := add(t, log, "1")
+	ended := make(chan error, 1)
+	go func() {
+		for _, err := range log.Read(t.Context(), ssehub.Range{After: last, Follow: true}) {
+			ended <- err
+		}
+	}()
+	require.Eventually(t, func() bool { return e.NumSubscriptions() > 0 }, patience, time.Millisecond)
+	e.stop()
+	for range 3 {
+		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		start := time.Now()
+		_, err := log.Append(ctx, event("lost"))
+		require.Error(t, err)
+		_, err = log.Bounds(ctx)
+		require.Error(t, err)
+		require.Less(t, time.Since(start), 5*time.Second)
+		cancel()
+	}
+	select {
+	case err := <-ended:
+		require.Error(t, err)
+	case <-time.After(patience):
+		t.Fatal("the Read hangs")
+	}
+	e.start()
+	require.Eventually(t, func() bool {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		_, err := log.Append(ctx, event("2"))
+		return err == nil
+	}, patience, time.Millisecond)
+	var texts []string
+	for e, err := range log.Read(t.Context(), ssehub.Range{After: last, Until: boundsOf(t, log).Last}) {
+		require.NoError(t, err)
+		texts = append(texts, string(e.Message.Data))
+	}
+	require.Contains(t, texts, "2")
+}
+
+// What is no event does not end a Read.
+func TestBadEntry(t *testing.T) {
+	e := startEngine(t)
+	log := open(t, e.url(), nil)
+	start := ssehub.Position{Epoch: boundsOf(t, log).Epoch}
+	_, err := js(t, e.url()).Publish(t.Context(), "ssehub."+start.Epoch, []byte("what is this"))
+	require.NoError(t, err)
+	last := add(t, log, "x")
+	var bad, good int
+	for e, err := range log.Read(t.Context(), ssehub.Range{After: start, Until: last.Seq}) {
+		if errors.Is(err, ssehub.ErrInvalidEvent) {
+			bad++
+			require.EqualValues(t, 1, e.Position.Seq)
+			continue
+		}
+		require.NoError(t, err)
+		good++
+	}
+	require.Equal(t, [2]int{1, 1}, [2]int{bad, good})
+}
+
+// Reads leave no consumers on the server.
+func TestNoConsumersStay(t *testing.T) {
+	e := startEngine(t)
+	log := open(t, e.url(), nil)
+	start := ssehub.Position{Epoch: boundsOf(t, log).Epoch}
+	for range 100 {
+		add(t, log, "x")
+	}
+	for range 50 {
+		for _, err := range log.Read(t.Context(), ssehub.Range{After: start, Until: 100}) {
+			require.NoError(t, err)
+		}
+		for range log.Read(t.Context(), ssehub.Range{After: start, Follow: true}) {
+			break
+		}
+	}
+	s, err := js(t, e.url()).Stream(t.Context(), "ssehub")
+	require.NoError(t, err)
+	require.Eventually(t, func() bool {
+		info, err := s.Info(t.Context())
+		return err == nil && info.State.Consumers == 0
+	}, patience, 10*time.Millisecond)
+}
+
+func BenchmarkRead(b *testing.B) {
+	e := startEngine(b)
+	log := open(b, e.url(), nil)
+	start := ssehub.Position{Epoch: boundsOf(b, log).Epoch}
+	for range 100 {
+		_, err := log.Append(b.Context(), event("x"))
+		require.NoError(b, err)
+	}
+	for b.Loop() {
+		n := 0
+		for _, err := range log.Read(b.Context(), ssehub.Range{After: start, Until: 100}) {
+			require.NoError(b, err)
+			n++
+		}
+		require.Equal(b, 100, n)
+	}
+}
+
+func BenchmarkAppend(b *testing.B) {
+	e := startEngine(b)
+	log := open(b, e.url(), nil)
+	for b.Loop() {
+		_, err := log.Append(b.Context(), event("x"))
+		require.NoError(b, err)
+	}
+}
+
+var events = flag.Int("events", 0, "for TestNodes and TestCluster; 0: a few")
+
+// Two hubs whose clients hop between them, while the server is restarted.
+func TestNodes(t *testing.T) {
+	e := startEngine(t)
+	brokertest.RunNodes(t, brokertest.Nodes{
+		Open:    func(t testing.TB) ssehub.Broker { return open(t, e.url(), &nats.Options{Events: -1, Bytes: -1}) },
+		Disturb: func(testing.TB) { e.stop(); e.start() },
+		Events:  *events,
+		Timeout: 5 * time.Minute,
+	})
+}
+
+// The same over three servers, of which the one that leads is killed.
+func TestCluster(t *testing.T) {
+	c := startCluster(t)
+	var killed int
+	brokertest.RunNodes(t, brokertest.Nodes{
+		Open: func(t testing.TB) ssehub.Broker {
+			var log *nats.Log
+			require.Eventually(t, func() bool { // as soon as the cluster has a leader
+				ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+				defer cancel()
+				var err error
+				log, err = nats.Open(ctx, c.url(), &nats.Options{Replicas: 3, Events: -1, Bytes: -1})
+				return err == nil
+			}, patience, 100*time.Millisecond)
+			t.Cleanup(log.Close)
+			return log
+		},
+		Disturb: func(t testing.TB) {
+			s, err := js(t, c.url()).Stream(context.Background(), "ssehub")
+			require.NoError(t, err)
+			leader := s.CachedInfo().Cluster.Leader
+			_, err = fmt.Sscanf(leader, "n%d", &killed)
+			require.NoError(t, err)
+			c.kill(killed)
+		},
+		Events:  *events,
+		Timeout: 10 * time.Minute,
+	})
+	require.Nil(t, c.running[killed])
+}
