@@ -2,6 +2,7 @@ package ssehub
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"time"
@@ -154,22 +155,49 @@ func (h *Hub) awaitBriefly(ctx context.Context) bool {
 	return h.Ready(ctx) == nil
 }
 
-// reaches reports whether the broker's log has an event at pos, which is ahead of
-// the hub's head: a client may have it from another node.
-func (h *Hub) reaches(ctx context.Context, pos Position) bool {
-	if h.opts.Broker == nil {
-		return false
+// errBehind refuses a reader who is of a life of the broker's log that this hub has
+// not read yet.
+var errBehind = errors.New("ssehub: hub is behind its broker")
+
+// judge returns the verdict of a client's position, where the log as this hub knows it
+// has epoch and goes up to head: its node may be behind another one, which the client
+// comes from. An error says that nobody knows for now; to tell a gap may be wrong.
+func (h *Hub) judge(ctx context.Context, pos Position, epoch string, head uint64) (string, error) {
+	if pos.Epoch == epoch && (pos.Seq <= head || h.hasAcked(pos)) {
+		return sse.VerdictResumed, nil
 	}
+	var bounds Bounds
+	if h.opts.Broker != nil {
+		var err error
+		if bounds, err = h.askBounds(ctx); err != nil {
+			return "", fmt.Errorf("ssehub: bounds of broker: %w", err)
+		}
+	}
+	switch {
+	case pos.Epoch == epoch && bounds.Epoch == epoch && bounds.Last >= pos.Seq:
+		return sse.VerdictResumed, nil
+	case pos.Epoch == epoch:
+		return sse.VerdictAhead, nil
+	case pos.Epoch == bounds.Epoch:
+		return "", errBehind
+	default:
+		return sse.VerdictEpoch, nil
+	}
+}
+
+// hasAcked reports whether the broker has taken an event at pos, or above it, from
+// this hub.
+func (h *Hub) hasAcked(pos Position) bool {
 	h.mu.Lock()
-	acked := pos.Epoch == h.acked.Epoch && pos.Seq <= h.acked.Seq
-	h.mu.Unlock()
-	if acked {
-		return true
-	}
+	defer h.mu.Unlock()
+	return pos.Epoch == h.acked.Epoch && pos.Seq <= h.acked.Seq
+}
+
+// askBounds waits for the broker as long as a client does.
+func (h *Hub) askBounds(ctx context.Context) (Bounds, error) {
 	ctx, cancel := h.within(ctx)
 	defer cancel()
 	ctx, cancel = context.WithTimeout(ctx, readyTimeout)
 	defer cancel()
-	bounds, err := h.opts.Broker.Bounds(ctx)
-	return err == nil && bounds.Epoch == pos.Epoch && bounds.Last >= pos.Seq
+	return h.opts.Broker.Bounds(ctx)
 }

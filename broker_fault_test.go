@@ -5,6 +5,8 @@ import (
 	"errors"
 	"iter"
 	"log/slog"
+	"net/http"
+	"net/http/httptest"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -187,7 +189,7 @@ func TestBrokerStuck(t *testing.T) {
 		defer cancel()
 		start := time.Now()
 		_, _, err := hub.History(ctx, "t", ssehub.Position{Epoch: hub.Position().Epoch, Seq: 9}, 0)
-		require.NoError(t, err) // it is told a gap
+		require.ErrorIs(t, err, context.DeadlineExceeded)
 		require.Equal(t, time.Second, time.Since(start))
 		ended := make(chan error)
 		go func() {
@@ -398,4 +400,70 @@ func TestBrokerDropsWhatIsInHand(t *testing.T) {
 		require.Equal(t, []string{"0", "1", "2", "3", "4", "5"}, texts(rec.Messages()))
 		require.Empty(t, gaps(t, rec.Messages()))
 	})
+}
+
+// deafBroker keeps from its reader that a Read has ended.
+type deafBroker struct {
+	brokertest.Memory
+	back chan struct{}
+}
+
+func (b *deafBroker) Read(ctx context.Context, r ssehub.Range) iter.Seq2[ssehub.Event, error] {
+	return func(yield func(ssehub.Event, error) bool) {
+		for e, err := range b.Memory.Read(ctx, r) {
+			if err != nil {
+				select {
+				case <-b.back:
+				case <-ctx.Done():
+				}
+			}
+			if !yield(e, err) {
+				return
+			}
+		}
+	}
+}
+
+// A client from another node is not told a loss because nobody can be asked how far the
+// log is, or because this node does not know of the log's new life yet: it is sent away
+// for a moment, and then goes on where it was.
+func TestBrokerCannotJudge(t *testing.T) {
+	for name, anew := range map[string]bool{"broker down": false, "node behind the times": true} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := &deafBroker{back: make(chan struct{})}
+				behind := newHub(t, &ssehub.Options{Broker: &slowBroker{Memory: &b.Memory, wait: time.Hour}})
+				if anew {
+					behind = newHub(t, &ssehub.Options{Broker: b})
+				}
+				ahead := newHub(t, &ssehub.Options{Broker: &b.Memory})
+				time.Sleep(61 * time.Second) // it looks at each fifth
+				if anew {
+					b.Reset()
+					time.Sleep(time.Second) // ahead has seen it; behind would look in 5 s
+				}
+				publish(t, ahead, "t", "1")
+				id := publish(t, ahead, "t", "2")
+				if !anew {
+					b.Fail(errors.New("down"))
+				}
+				r := httptest.NewRequest(http.MethodGet, "/", nil)
+				r.Header.Set("Last-Event-ID", id)
+				require.Equal(t, anew, behind.Position().Epoch != ahead.Position().Epoch)
+				w := httptest.NewRecorder()
+				behind.Handler("t").ServeHTTP(w, r)
+				require.Equal(t, 503, w.Code)
+				_, err := behind.Resume(t.Context(), id, "t")
+				require.Error(t, err)
+				require.EqualValues(t, 1, behind.Stats().Refused["broker"])
+
+				b.Fail(nil)
+				close(b.back)
+				time.Sleep(24 * time.Hour)
+				rec, _ := stream(t, behind.Handler("t"), "/", id)
+				synctest.Wait()
+				require.Equal(t, sse.VerdictResumed, hello(t, rec.Messages()).Verdict)
+			})
+		})
+	}
 }

@@ -10,8 +10,22 @@ import (
 )
 
 // goOn sets the cursor, and in control what the reader must be told first. All
-// events up to where it joined can be seen.
-func (r *reader) goOn(ctx context.Context, lastEventID string) {
+// events up to where it joined can be seen. An error says that this cannot be known
+// for now.
+func (r *reader) goOn(ctx context.Context, lastEventID string) error {
+	pos, err := ParsePosition(lastEventID)
+	verdict := sse.VerdictInvalid
+	if err == nil {
+		if verdict, err = r.hub.judge(ctx, pos, r.epoch, r.joined); err != nil {
+			return err
+		}
+	}
+	r.goOnFrom(lastEventID, pos, verdict)
+	return nil
+}
+
+// goOnFrom is goOn where the verdict is known.
+func (r *reader) goOnFrom(lastEventID string, pos Position, verdict string) {
 	head := r.joined
 	if lastEventID == "" {
 		r.cursor = head
@@ -22,16 +36,7 @@ func (r *reader) goOn(ctx context.Context, lastEventID string) {
 		r.hello(sse.VerdictFresh, id)
 		return
 	}
-	pos, err := ParsePosition(lastEventID)
-	verdict := sse.VerdictResumed
-	switch {
-	case err != nil:
-		verdict = sse.VerdictInvalid
-	case pos.Epoch != r.epoch:
-		verdict = sse.VerdictEpoch
-	case pos.Seq > head && !r.hub.reaches(ctx, pos):
-		verdict = sse.VerdictAhead
-	default:
+	if verdict == sse.VerdictResumed {
 		r.cursor = pos.Seq
 	}
 	forgotten := r.lookUpPast()

@@ -79,7 +79,7 @@ func (h *Hub) handle(w http.ResponseWriter, r *http.Request, topics []string) {
 
 func (h *Hub) handleStream(w http.ResponseWriter, r *http.Request, topics []string, grant Grant, a *admission) {
 	if !h.awaitBriefly(r.Context()) {
-		h.sendAway(w, r, refusedEnding, h.jitteredRetry())
+		h.sendAway(w, r, refusedBroker, h.jitteredRetry())
 		return
 	}
 	// The place in the log comes before the head: a client that has the head and
@@ -89,7 +89,10 @@ func (h *Hub) handleStream(w http.ResponseWriter, r *http.Request, topics []stri
 	case err == errFull:
 		h.sendAway(w, r, refusedTopic, h.patience())
 		return
-	case err != nil: // ErrClosed
+	case err != nil && err != ErrClosed:
+		h.sendAway(w, r, refusedBroker, h.jitteredRetry(), "error", err)
+		return
+	case err != nil:
 		h.sendAway(w, r, refusedEnding, h.jitteredRetry())
 		return
 	}

@@ -182,8 +182,8 @@ type Stats struct {
 	GapsByReason map[string]uint64
 	Joined       uint64 // subscribers, ever
 	// Refused counts the requests to Handlers that got no stream, ever, by the
-	// reason: "site", "denied", "streams", "subject", "addr", "topic", "rate" and
-	// "shutdown", see Options.AllowedOrigins, Authorize and Limits.
+	// reason: "site", "denied", "streams", "subject", "addr", "topic", "rate",
+	// "broker" and "shutdown", see Options.AllowedOrigins, Authorize and Limits.
 	Refused        map[string]uint64
 	Published      uint64 // events ever, ephemeral ones too; with a Broker all that this hub has read
 	PublishedBytes uint64 // of these, encoded, but for their ids

@@ -34,11 +34,13 @@ func (h *Hub) join(lastEventID string, topics []string, as joining) (*reader, er
 	r.named = len(topics) > 1 || isPattern(topics[0])
 	joined := false
 	defer func() {
-		if !joined { // allow has panicked
+		if !joined { // an error, or allow has panicked
 			r.leave()
 		}
 	}()
-	r.goOn(as.ctx, lastEventID)
+	if err := r.goOn(as.ctx, lastEventID); err != nil {
+		return nil, err
+	}
 	r.describe(topics, lastEventID)
 	r.moved()
 	joined = true
@@ -91,8 +93,8 @@ func (r *reader) joinAgain() error {
 	from := r.position(r.cursor)
 	r.leave()
 	err := r.sit(topics)
-	if err == nil {
-		r.goOn(r.hub.ctx, from.String())
+	if err == nil { // from is of the life that is over: nobody must be asked
+		r.goOnFrom(from.String(), from, sse.VerdictEpoch)
 	}
 	return err
 }

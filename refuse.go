@@ -23,7 +23,8 @@ const (
 	refusedAddr    refusal = "addr"     //
 	refusedTopic   refusal = "topic"    //
 	refusedRate    refusal = "rate"     //
-	refusedEnding  refusal = "shutdown" // or a Broker's log that is not read yet
+	refusedBroker  refusal = "broker"   // is down, or its log is not read yet
+	refusedEnding  refusal = "shutdown" //
 )
 
 // refusals counts them, and logs no more of them than somebody can read.
@@ -80,8 +81,8 @@ func (s *refusals) snapshot() map[string]uint64 {
 }
 
 // sendAway answers a client that may come back.
-func (h *Hub) sendAway(w http.ResponseWriter, r *http.Request, why refusal, wait time.Duration) {
-	h.refused(r, why)
+func (h *Hub) sendAway(w http.ResponseWriter, r *http.Request, why refusal, wait time.Duration, args ...any) {
+	h.refused(r, why, args...)
 	wait = max(wait, time.Second)
 	if strings.Contains(r.Header.Get("Accept"), "text/event-stream") {
 		sse.SetHeader(w.Header())
@@ -92,6 +93,8 @@ func (h *Hub) sendAway(w http.ResponseWriter, r *http.Request, why refusal, wait
 	switch why {
 	case refusedSubject, refusedAddr:
 		status = http.StatusTooManyRequests
+	case refusedBroker:
+		text = "not ready"
 	case refusedEnding:
 		text = "shutting down"
 	}

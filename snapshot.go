@@ -152,7 +152,12 @@ func (h *Hub) fly(s *seat, r *reader) *flight {
 		h.tasks.Go(func() {
 			defer h.land(t, f) // even if the call ends its goroutine
 			f.run(h.news, snapshot, t.name, Position{Epoch: epoch, Seq: lost}, h.opts.MaxEventSize)
-			if at := (Position{Epoch: epoch, Seq: f.upTo}); f.err == nil && at.Seq > h.head.Load() && !h.reaches(h.news, at) {
+			if f.err != nil {
+				return
+			}
+			at := Position{Epoch: epoch, Seq: f.upTo}
+			verdict, err := h.judge(h.news, at, epoch, h.head.Load())
+			if f.err = err; err == nil && verdict != sse.VerdictResumed {
 				f.err = fmt.Errorf("no event is at its position %v", at)
 			}
 		})

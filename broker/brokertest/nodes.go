@@ -151,7 +151,7 @@ func (r *nodes) readSome(url string, id *string, next *[nodeTopics]int) (n int, 
 	}
 	defer res.Body.Close()
 	dec := sse.NewDecoder(res.Body)
-	for stay := 1 + rand.IntN(2*r.each); stay > 0; stay-- {
+	for stay := 1 + rand.IntN(max(50, r.each/20)); stay > 0; stay-- {
 		var m sse.Message
 		if dec.Decode(&m) != nil {
 			return n, nil

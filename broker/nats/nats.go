@@ -36,6 +36,7 @@
 package nats
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -72,6 +73,8 @@ type Log struct {
 	page   int                    // bytes that a Read may have in hand
 
 	lastEpoch atomic.Pointer[string]
+	leader    atomic.Pointer[string] // that Bounds were asked of last
+	clustered atomic.Bool
 }
 
 // ErrStream says that the stream was not made for this package.
@@ -162,19 +165,45 @@ func (l *Log) Close() {
 // Bounds implements ssehub.Broker.
 func (l *Log) Bounds(ctx context.Context) (ssehub.Bounds, error) {
 	info, err := l.info(ctx)
+	if err == nil && !l.trusts(info) {
+		info, err = l.catchUp(ctx, info)
+	}
 	if err != nil {
 		return ssehub.Bounds{}, err
 	}
-	return l.bounds(info)
-}
-
-func (l *Log) bounds(info *jetstream.StreamInfo) (ssehub.Bounds, error) {
+	l.clustered.Store(info.Cluster != nil)
 	epoch, err := l.epoch(info)
 	b := ssehub.Bounds{Epoch: epoch, First: info.State.FirstSeq, Last: info.State.LastSeq}
 	if info.State.Msgs == 0 {
 		b.First = b.Last + 1
 	}
 	return b, err
+}
+
+// trusts reports whether the server that leads the stream has been seen to be up to
+// date.
+func (l *Log) trusts(info *jetstream.StreamInfo) bool {
+	leader := l.leader.Load()
+	return info.Cluster == nil || leader != nil && *leader == info.Cluster.Leader
+}
+
+// catchUp returns the info of a leader that is new, when that has applied all that the
+// cluster had agreed on before: until then it knows less than what its predecessor
+// has told. A purge of nothing waits its turn behind that.
+func (l *Log) catchUp(ctx context.Context, info *jetstream.StreamInfo) (*jetstream.StreamInfo, error) {
+	s, err := l.js.Stream(ctx, l.config.Name)
+	if err == nil {
+		err = s.Purge(ctx, jetstream.WithPurgeSubject(l.config.Name+".no.such.subject"))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("nats: ask stream %s: %w", l.config.Name, err)
+	}
+	leader := info.Cluster.Leader
+	if info, err = l.info(ctx); err == nil && info.Cluster != nil && info.Cluster.Leader == leader {
+		l.leader.Store(&leader)
+		return info, nil
+	}
+	return nil, cmp.Or(err, fmt.Errorf("nats: stream %s: the leader has changed", l.config.Name))
 }
 
 // epoch is the second token of the stream's subject.

@@ -80,6 +80,7 @@ type reading struct {
 	received uint64
 	subject  string // of the last message; one with another is of another epoch, or from before it
 	first    uint64 // that was kept when the epoch was checked last
+	last     uint64 // and that was there
 }
 
 // errDone says that all is read.
@@ -136,6 +137,9 @@ func (r *reading) take(ctx context.Context, m jetstream.Msg) error {
 	if !r.Follow && seq > r.Until {
 		return errDone
 	}
+	if err := r.awaitLeader(ctx, seq); err != nil {
+		return err
+	}
 	e := ssehub.Event{Position: ssehub.Position{Epoch: r.After.Epoch, Seq: seq}}
 	if err = e.UnmarshalBinary(m.Data()); err != nil {
 		err = fmt.Errorf("nats: event %d: %w", seq, err)
@@ -151,10 +155,31 @@ func (r *reading) take(ctx context.Context, m jetstream.Msg) error {
 	return nil
 }
 
+// awaitLeader waits until the server that answers for the stream has an event. A
+// consumer may run on another one, which is a moment ahead of it: Bounds would not know
+// of what a Read has yielded.
+func (r *reading) awaitLeader(ctx context.Context, seq uint64) error {
+	for wait := time.Duration(0); r.log.clustered.Load() && seq > r.last; wait = min(2*wait+time.Millisecond, heartbeat) {
+		if wait > 0 {
+			timer := time.NewTimer(wait)
+			select {
+			case <-timer.C:
+			case <-ctx.Done():
+				timer.Stop()
+				return ctx.Err()
+			}
+		}
+		if err := r.checkEpoch(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // checkEpoch returns an error if the stream has another.
 func (r *reading) checkEpoch(ctx context.Context) error {
 	bounds, err := r.log.Bounds(ctx)
-	r.first = bounds.First
+	r.first, r.last = bounds.First, bounds.Last
 	if err == nil && bounds.Epoch != r.After.Epoch {
 		err = fmt.Errorf("%w: %q, and it is %q", ErrEpoch, r.After.Epoch, bounds.Epoch)
 	}
