@@ -35,17 +35,23 @@ func buildAndRun(m *testing.M) int {
 		return 1
 	}
 	defer os.RemoveAll(programs)
-	args := []string{"build", "-o", programs}
-	if underRace() {
-		args = append(args, "-race") // a race then ends the program with status 66
-	}
-	build := exec.Command("go", append(args, "./examples/quickstart", "./examples/prices", "./examples/login", "./examples/ticket")...)
-	build.Dir = filepath.Join("..", "..")
-	build.Env = append(os.Environ(), "GOWORK=off")
-	build.Stderr = os.Stderr
-	if err := build.Run(); err != nil {
-		fmt.Fprintln(os.Stderr, "build of the examples:", err)
-		return 1
+	root := filepath.Join("..", "..")
+	for dir, packages := range map[string][]string{
+		root: {"./examples/quickstart", "./examples/prices", "./examples/login", "./examples/ticket"},
+		filepath.Join(root, "examples", "cluster"): {"."},
+	} {
+		args := []string{"build", "-o", programs}
+		if underRace() {
+			args = append(args, "-race") // a race then ends the program with status 66
+		}
+		build := exec.Command("go", append(args, packages...)...)
+		build.Dir = dir
+		build.Env = append(os.Environ(), "GOWORK=off")
+		build.Stderr = os.Stderr
+		if err := build.Run(); err != nil {
+			fmt.Fprintln(os.Stderr, "build of the examples:", err)
+			return 1
+		}
 	}
 	status := m.Run()
 	if err := goleak.Find(); err != nil && status == 0 {
