@@ -348,7 +348,7 @@ func TestDozeGrantExpires(t *testing.T) {
 				}
 				time.Sleep(time.Minute - time.Millisecond)
 				require.Equal(t, 1, hub.Stats().Subscribers)
-				time.Sleep(200 * time.Millisecond) // a write under way has 100 ms
+				time.Sleep(200 * time.Millisecond) // a write under way has 50 ms
 				require.Zero(t, hub.Stats().Subscribers)
 			})
 		})

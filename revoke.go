@@ -127,7 +127,7 @@ func (r *reader) endSoon(e *ending) bool {
 		return false
 	}
 	r.conn.Wake()
-	time.AfterFunc(lastWordsTime, r.conn.Close) // leaves 100 ms to a write under way
+	time.AfterFunc(lastWordsTime, r.conn.Close) // leaves 50 ms to a write under way
 	return true
 }
 

@@ -16,7 +16,8 @@ const cutTime = time.Second
 // have what was published, and closes the streams spread out over time (1,000
 // per second, or faster for ctx), each with its own retry time. It returns nil
 // when all is done. When ctx ends first it closes the rest, as Close, and
-// returns the error of ctx, within a second. Call it before http.Server.Shutdown,
+// returns the error of ctx, within 100 ms unless code of the application holds it
+// up, and within a second even then. Call it before http.Server.Shutdown,
 // which ends no stream: it waits for those that it still holds, and returns while
 // those go on that were taken over.
 func (h *Hub) Shutdown(ctx context.Context) error {

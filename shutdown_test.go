@@ -124,7 +124,7 @@ func TestShutdownWithStuckReaders(t *testing.T) {
 		defer cancel()
 		start := time.Now()
 		require.ErrorIs(t, hub.Shutdown(ctx), context.DeadlineExceeded)
-		require.LessOrEqual(t, time.Since(start), 3*time.Second+200*time.Millisecond)
+		require.Less(t, time.Since(start), 3*time.Second+100*time.Millisecond)
 		_, ok := <-neverRead.Events()
 		require.False(t, ok)
 		require.ErrorIs(t, neverRead.Err(), ssehub.ErrClosed)

@@ -14,8 +14,8 @@ import (
 var ErrConnectionClosed = errors.New("sse: connection closed")
 
 const (
-	maxWrite   = 64 << 10               // bytes that one deadline is for
-	closeGrace = 100 * time.Millisecond // what Close leaves to a write under way
+	maxWrite   = 64 << 10              // bytes that one deadline is for
+	closeGrace = 50 * time.Millisecond // what Close leaves to a write under way
 )
 
 // Conn is an event stream to one client, made by Upgrade. All methods are safe
@@ -161,7 +161,7 @@ func (c *Conn) LastEventID() string {
 // Close ends the stream's writing side. Once it has returned nothing touches
 // the http.ResponseWriter any more; the response ends when the handler
 // returns, or at once if the Conn is Hijacked. A write under way in another
-// goroutine gets 100 ms to finish. It may be called any number of times.
+// goroutine gets 50 ms to finish. It may be called any number of times.
 func (c *Conn) Close() {
 	c.cancel()
 	if !c.writing.try() {

@@ -93,7 +93,7 @@ func TestWriteTimeoutSlowReader(t *testing.T) {
 	})
 }
 
-// Close cuts a write that a client keeps blocked, within 100 ms, and stops
+// Close cuts a write that a client keeps blocked, within 50 ms, and stops
 // those that wait behind it.
 func TestCloseCutsBlockedWrite(t *testing.T) {
 	for name, timeout := range map[string]time.Duration{"timeout": 0, "no timeout": -1} {
@@ -114,7 +114,7 @@ func TestCloseCutsBlockedWrite(t *testing.T) {
 				defer server.Close()
 				res := open(t, server.Client(), server.URL)
 				defer res.Body.Close()
-				require.LessOrEqual(t, <-took, 100*time.Millisecond)
+				require.LessOrEqual(t, <-took, 50*time.Millisecond)
 				for range writers {
 					require.ErrorIs(t, <-ended, sse.ErrConnectionClosed)
 				}
@@ -136,7 +136,7 @@ func TestCloseLeavesGrace(t *testing.T) {
 		defer server.Close()
 		res := open(t, server.Client(), server.URL)
 		defer res.Body.Close()
-		time.Sleep(time.Second + 99*time.Millisecond)
+		time.Sleep(time.Second + 49*time.Millisecond)
 		body, err := io.ReadAll(res.Body)
 		require.NoError(t, err)
 		require.NoError(t, <-ended)
