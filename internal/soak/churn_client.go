@@ -32,7 +32,7 @@ var asks = []string{
 // clients come and go at one server.
 type clients struct {
 	addr   string
-	parked chan *client // who will come back
+	parked chan *visitor // who will come back
 
 	connects, resets, events, gaps, resumed, cuts atomic.Int64
 
@@ -40,8 +40,8 @@ type clients struct {
 	violations []string
 }
 
-// client is one reader, over all its connections.
-type client struct {
+// visitor is one reader, over all its connections.
+type visitor struct {
 	*tracker
 	ask string
 }
@@ -100,12 +100,12 @@ func (c *clients) resetEarly() {
 // visit is one connection of a client, new or come back, that is cut at some
 // moment.
 func (c *clients) visit(ctx context.Context) {
-	var who *client
+	var who *visitor
 	select {
 	case who = <-c.parked:
 		c.resumed.Add(1)
 	default:
-		who = &client{newTracker(), asks[rand.IntN(len(asks))]}
+		who = &visitor{newTracker(), asks[rand.IntN(len(asks))]}
 	}
 	conn, err := dial(c.addr, path(who.ask), who.lastID, 0)
 	if err != nil {
@@ -127,7 +127,7 @@ func (c *clients) visit(ctx context.Context) {
 }
 
 // read takes what comes until the connection ends.
-func (c *clients) read(who *client, conn net.Conn, from io.Reader) {
+func (c *clients) read(who *visitor, conn net.Conn, from io.Reader) {
 	res, err := http.ReadResponse(bufio.NewReaderSize(from, 1024), nil)
 	if err != nil {
 		return // cut before the head
@@ -153,7 +153,7 @@ func (c *clients) read(who *client, conn net.Conn, from io.Reader) {
 
 // stay reads all along, and comes back whenever the server ends the stream, until
 // it has seen last, once that is known.
-func (c *clients) stay(ctx context.Context, who *client, last func() map[string]int) {
+func (c *clients) stay(ctx context.Context, who *visitor, last func() map[string]int) {
 	for ctx.Err() == nil && !who.has(last()) {
 		conn, err := dial(c.addr, path(who.ask), who.lastID, 0)
 		if err != nil {
@@ -210,7 +210,7 @@ func isTimeout(err error) bool {
 
 // lag reads more slowly than is published, and comes back.
 func (c *clients) lag(ctx context.Context) {
-	who := &client{newTracker(), "topic=p.bulk&topic=p.0"}
+	who := &visitor{newTracker(), "topic=p.bulk&topic=p.0"}
 	for ctx.Err() == nil {
 		conn, err := dial(c.addr, path(who.ask), who.lastID, 0)
 		if err != nil {

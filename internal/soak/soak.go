@@ -46,7 +46,7 @@ func runSoak(opts soakOptions, out io.Writer) (soakResult, error) {
 		return result, err
 	}
 	result.Base = *first.Base
-	c := &clients{addr: first.Addr, parked: make(chan *client, 64)}
+	c := &clients{addr: first.Addr, parked: make(chan *visitor, 64)}
 	fmt.Fprintf(out, "server alone: %d goroutines, %d descriptors, %d kB of heap\n",
 		first.Base.Goroutines, first.Base.Descriptors, first.Base.Heap>>10)
 
@@ -121,7 +121,7 @@ func (c *clients) startStaying(last *atomic.Pointer[map[string]int]) *sync.WaitG
 			all.Go(func() {
 				ctx, cancel := context.WithCancel(context.Background())
 				defer cancel()
-				c.stay(ctx, &client{newTracker(), ask}, func() map[string]int {
+				c.stay(ctx, &visitor{newTracker(), ask}, func() map[string]int {
 					if m := last.Load(); m != nil {
 						time.AfterFunc(settling, cancel)
 						return *m
