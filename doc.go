@@ -186,8 +186,10 @@
 // A connection that waits costs 5.3 kB, 2 kB of them a stack, where it was taken
 // over from net/http, and nearly 29 kB where it was not (bench/README.md). One that
 // reads several topics borrows 64 KiB more while it is writing. A slow write keeps
-// the one segment that it is about in memory, or that copy, for the write timeout
-// at the longest. (TestDozeStack, TestStuckWritePinsLittle)
+// the one segment that it is about in memory, which is one event where that is
+// larger, or that copy, for the write timeout at the longest and beside the windows;
+// all that are slow in the same keep it once. (TestDozeStack, TestStuckWritePinsLittle,
+// TestStuckReadersMemory)
 //
 // A Subscription costs 2.5 kB and a stack of 4 kB, and once it has had an event
 // 2.6 kB and that stack. A million of them on one topic, on two cores: Publish

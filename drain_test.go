@@ -130,5 +130,5 @@ func perSecond(at []time.Duration) (peak int, mean float64) {
 		seconds[second]++
 		peak = max(peak, seconds[second])
 	}
-	return peak, float64(len(at)) / max(1, (at[len(at)-1] - at[0]).Seconds())
+	return peak, float64(len(at)) / max(1, (at[len(at)-1]-at[0]).Seconds())
 }
