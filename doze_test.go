@@ -441,3 +441,24 @@ func TestDozeStorm(t *testing.T) {
 	require.NoError(t, hub.Close())
 	require.Zero(t, hub.Stats().Subscribers)
 }
+
+// A client that reads a byte now and then is cut as one that does not read. Faults 40.
+func TestDozeTrickle(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hub := newHub(t, &ssehub.Options{WriteTimeout: 5 * time.Second})
+		conn, _ := dozing(t, hub.Handler("n"))
+		synctest.Wait()
+		go func() {
+			for buf := make([]byte, 1); ; time.Sleep(time.Second) {
+				if _, err := conn.Read(buf); err != nil {
+					return
+				}
+			}
+		}()
+		for range 100 {
+			publish(t, hub, "n", strings.Repeat("x", 2000))
+		}
+		time.Sleep(6 * time.Second)
+		require.Zero(t, hub.Stats().Subscribers)
+	})
+}

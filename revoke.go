@@ -36,7 +36,7 @@ type Revocation struct {
 
 // Revoke ends streams, those of Serve included, at once, and returns how many.
 // Nothing is written to them any more but an event of type [sse.TypeRevoked]; a
-// write that is under way has 200 ms. It reaches requests that Authorize is being
+// write that is under way has 150 ms. It reaches requests that Authorize is being
 // asked about, too. Browsers come back with the id of that event, get status 204,
 // and stop for good; package client ends with its ErrRevoked. A client that means
 // ill does not heed that: have Authorize refuse it before you call Revoke.

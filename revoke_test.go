@@ -155,7 +155,7 @@ func TestRevokeStuck(t *testing.T) {
 		require.Equal(t, 1, hub.Revoke(ssehub.Revocation{Topic: "n"}))
 		require.Zero(t, hub.Revoke(ssehub.Revocation{Topic: "n"})) // it has its end already
 		publish(t, hub, "n", "behind")
-		time.Sleep(200*time.Millisecond + time.Microsecond)
+		time.Sleep(150*time.Millisecond + time.Microsecond)
 		require.Zero(t, hub.Stats().Subscribers)
 		dec := body(t, conn)
 		var m sse.Message

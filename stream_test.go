@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/ssehub-go/ssehub"
 	"github.com/ssehub-go/ssehub/sse"
 	"github.com/ssehub-go/ssehub/ssetest"
@@ -241,4 +242,22 @@ func TestJoinWhileLastLeaves(t *testing.T) {
 		require.Equal(t, id, m.ID, "round %d", i)
 		sub.Close()
 	}
+}
+
+// The id of a connection is random, and nobody's secret. Faults 92.
+func TestConnIDsAreRandom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hub := newHub(t, nil)
+		seen := map[string]bool{}
+		for range 50 {
+			rec, end := stream(t, hub.Handler("n"), "/", "")
+			synctest.Wait()
+			id, err := uuid.Parse(hello(t, rec.Messages()).Conn)
+			require.NoError(t, err)
+			require.EqualValues(t, 4, id.Version(), "of 122 random bits")
+			require.False(t, seen[id.String()])
+			seen[id.String()] = true
+			end()
+		}
+	})
 }
