@@ -88,12 +88,16 @@
 // there, and every hub reads all of it back into the logs of its topics, in the
 // one order. A client may then go on at any hub, and after any restart, with the
 // id it has. Publish returns when the broker has the event; readers have it soon
-// after. What the broker has dropped before a hub read it is told to all of the
+// after. A client that comes back from before what a hub keeps, History, gets the
+// rest from the broker, and those who come together share the reading. What the
+// broker has dropped before a hub read it is told to all of the
 // hub's readers, as is a log that has begun anew; while a broker is down streams
 // stay. A hub that starts has what the broker kept: under Latest the value of a
 // key whose newest event is older than that is gone. (TestBrokerSharesLog,
 // TestBrokerFails, TestBrokerDropsUnread, TestBrokerBeginsAnew,
-// TestBrokerNodeBehind, TestBrokerDownAtStart, TestBrokerShutdown, and TestModel)
+// TestBrokerNodeBehind, TestBrokerDownAtStart, TestBrokerShutdown, TestRecall,
+// TestRecallIsShared, TestRecallMeetsTrim, TestRecallFails, TestRecallRules, and
+// TestModel)
 //
 // # Guarantees
 //

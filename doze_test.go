@@ -448,13 +448,16 @@ func TestDozeTrickle(t *testing.T) {
 		hub := newHub(t, &ssehub.Options{WriteTimeout: 5 * time.Second})
 		conn, _ := dozing(t, hub.Handler("n"))
 		synctest.Wait()
+		reading := make(chan struct{})
 		go func() {
+			defer close(reading)
 			for buf := make([]byte, 1); ; time.Sleep(time.Second) {
 				if _, err := conn.Read(buf); err != nil {
 					return
 				}
 			}
 		}()
+		defer func() { conn.Close(); <-reading }()
 		for range 100 {
 			publish(t, hub, "n", strings.Repeat("x", 2000))
 		}

@@ -20,12 +20,12 @@ func (r *reader) goOn(ctx context.Context, lastEventID string) error {
 			return err
 		}
 	}
-	r.goOnFrom(lastEventID, pos, verdict)
+	r.goOnFrom(ctx, lastEventID, pos, verdict)
 	return nil
 }
 
 // goOnFrom is goOn where the verdict is known.
-func (r *reader) goOnFrom(lastEventID string, pos Position, verdict string) {
+func (r *reader) goOnFrom(ctx context.Context, lastEventID string, pos Position, verdict string) {
 	head := r.joined
 	if lastEventID == "" {
 		r.cursor = head
@@ -42,7 +42,7 @@ func (r *reader) goOnFrom(lastEventID string, pos Position, verdict string) {
 	forgotten := r.lookUpPast()
 	views, lost, floor := r.look(head)
 	lost = append(lost, forgotten...)
-	if verdict == sse.VerdictResumed && len(lost) > 0 {
+	if verdict == sse.VerdictResumed && len(lost) > 0 && !r.recallFrom(ctx, pos) {
 		verdict = sse.VerdictGap
 	}
 	// The id of the hello is the one the client came with. Had it a new one, a

@@ -55,6 +55,7 @@ type Hub struct {
 	waker    func()    // runWaker
 	woken    []*reader // the waker's own
 	admitted admitted  // guarded by mu
+	pages    pages
 	refusals refusals
 	meter    *meter         // what readers count: apart, so that they do not slow publishers down
 	panicked atomic.Uint32  // hooks of Trace that have

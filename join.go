@@ -91,10 +91,13 @@ func (r *reader) joinAgain() error {
 		topics[i] = r.seats[i].topic.name
 	}
 	from := r.position(r.cursor)
+	if r.recall != nil {
+		from.Seq = r.recall.at
+	}
 	r.leave()
 	err := r.sit(topics)
 	if err == nil { // from is of the life that is over: nobody must be asked
-		r.goOnFrom(from.String(), from, sse.VerdictEpoch)
+		r.goOnFrom(r.hub.ctx, from.String(), from, sse.VerdictEpoch)
 	}
 	return err
 }

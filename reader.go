@@ -62,6 +62,7 @@ type standing struct {
 	origin  Position  // the id that was in force before the first event
 	control []byte    // what comes before anything else: hello and gaps
 	ahead   []byte    // frames taken together with the gap before them
+	recall  *recall   // from the broker, before anything else but those
 	fresh   bool      // it came without an id, and its state is still to come
 	awaited []awaited // snapshots, before anything else but control and ahead
 	covered uint64    // no snapshot that it got has an event above it
@@ -105,6 +106,14 @@ func (r *reader) read() ([]byte, error) {
 	if frames := r.ahead; len(frames) > 0 {
 		r.ahead = nil
 		return frames, nil
+	}
+	if r.recall != nil {
+		if r.hub.noNews() { // the next server has it, too
+			return nil, ErrClosed
+		}
+		if frames, err := r.nextRecalled(); frames != nil || err != nil {
+			return frames, err
+		}
 	}
 	if r.awaited != nil {
 		if r.hub.noNews() { // the next server has it, too

@@ -133,7 +133,7 @@ func (r *reader) push() bool {
 
 // hasMore reports whether r has something to write that is not in its logs.
 func (r *reader) hasMore() bool {
-	return r.control != nil || r.ahead != nil || r.awaited != nil || r.state != nil
+	return r.control != nil || r.ahead != nil || r.recall != nil || r.awaited != nil || r.state != nil
 }
 
 // wakeAll has every stream look whether there is an end. Those in process do by
