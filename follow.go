@@ -52,7 +52,8 @@ func (f *follower) run(ctx context.Context) {
 }
 
 // follow goes on from the hub's head and returns why it cannot any more.
-func (f *follower) follow(ctx context.Context) error {
+func (f *follower) follow(ctx context.Context) (err error) {
+	defer errorOf("the Broker or OverflowFor", &err)
 	h := f.hub
 	bounds, err := h.opts.Broker.Bounds(ctx)
 	if err == nil {
@@ -98,6 +99,13 @@ func (f *follower) follow(ctx context.Context) error {
 // at the end of the log shows in its bounds alone, and an engine whose log was
 // deleted may say nothing at all.
 func (f *follower) watch(ctx context.Context, cancel context.CancelCauseFunc) {
+	var panicked error
+	defer func() {
+		if panicked != nil {
+			cancel(panicked)
+		}
+	}()
+	defer errorOf("the Broker", &panicked)
 	h := f.hub
 	tick := time.NewTicker(watchPeriod)
 	defer tick.Stop()

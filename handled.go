@@ -85,14 +85,9 @@ func (s *handled) runAlone() {
 	s.run()
 }
 
-// report logs a panic, which may be the Logger's own. Where nobody listens it goes
-// to package log, as net/http does it.
+// report logs a panic. Where nobody listens it goes to package log, as net/http
+// does it.
 func (s *handled) report(v any, stack []byte) {
-	defer func() {
-		if again := recover(); again != nil {
-			log.Printf("ssehub: stream panicked: %v, and then its Logger: %v\n%s", v, again, stack)
-		}
-	}()
 	logger := s.reader.hub.opts.Logger
 	if !logger.Enabled(s.ctx, slog.LevelError) {
 		log.Printf("ssehub: stream panicked: %v\n%s", v, stack)

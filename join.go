@@ -85,7 +85,8 @@ func (r *reader) sit(topics []string) error {
 }
 
 // joinAgain has r go on in a log that has begun anew, where it is told so.
-func (r *reader) joinAgain() error {
+func (r *reader) joinAgain() (err error) {
+	defer errorOf("OverflowFor, SnapshotFor or the Broker", &err)
 	topics := make([]string, len(r.seats))
 	for i := range r.seats {
 		topics[i] = r.seats[i].topic.name
@@ -95,8 +96,7 @@ func (r *reader) joinAgain() error {
 		from.Seq = r.recall.at
 	}
 	r.leave()
-	err := r.sit(topics)
-	if err == nil { // from is of the life that is over: nobody must be asked
+	if err = r.sit(topics); err == nil { // from is of the life that is over: nobody must be asked
 		r.goOnFrom(r.hub.ctx, from.String(), from, sse.VerdictEpoch)
 	}
 	return err

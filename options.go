@@ -225,6 +225,8 @@ func (o *Options) withDefaults() Options {
 	}
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)
+	} else {
+		opts.Logger = slog.New(guarded{opts.Logger.Handler()})
 	}
 	return opts
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime/debug"
 	"slices"
 	"time"
 
@@ -151,6 +150,7 @@ func (h *Hub) fly(s *seat, r *reader) *flight {
 		lost := t.lost() // it may be a bound for all topics; what was published before the call is in the state
 		h.tasks.Go(func() {
 			defer h.land(t, f) // even if the call ends its goroutine
+			defer errorOf("the Broker", &f.err)
 			f.run(h.news, snapshot, t.name, Position{Epoch: epoch, Seq: lost}, h.opts.MaxEventSize)
 			if f.err != nil {
 				return
@@ -189,11 +189,7 @@ func (f *flight) run(ctx context.Context, snapshot Snapshot, topic string, least
 	ctx, cancel := context.WithTimeout(ctx, snapshotTimeout)
 	defer cancel()
 	f.err = errors.New("it has ended its goroutine") // unless it returns
-	defer func() {
-		if v := recover(); v != nil {
-			f.err = fmt.Errorf("panic: %v\n%s", v, debug.Stack())
-		}
-	}()
+	defer errorOf("the Snapshot", &f.err)
 	m, at, err := snapshot(ctx, topic)
 	if f.err = err; err != nil {
 		return
