@@ -4,7 +4,9 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"flag"
 	"io"
+	"math/rand/v2"
 	"net/http"
 	"regexp"
 	"strconv"
@@ -203,40 +205,56 @@ func TestAfterShutdown(t *testing.T) {
 	require.Regexp(t, `^retry: [23]\d\d\d\n$`, line)
 }
 
-// Faults 65, 68: all the calls at once, many times over.
+var ends = flag.Int("ends", 50, "rounds of TestConcurrentEnd")
+
+// Faults 65, 68: a hundred calls at once, in every mixture, many times over.
 func TestConcurrentEnd(t *testing.T) {
-	for range 200 {
+	for range *ends {
 		hub := ssehub.New(nil)
 		server := ssetest.NewServer(hub.Handler("n"))
-		var all sync.WaitGroup
-		for range 4 {
-			all.Go(func() { _ = hub.Close() })
-			all.Go(func() {
+		calls := []func(){
+			func() { _ = hub.Close() },
+			func() {
 				if err := hub.Shutdown(context.Background()); err != nil {
 					t.Error(err)
 				}
-			})
-			all.Go(func() {
+			},
+			func() {
 				if _, err := hub.Publish(context.Background(), "n", sse.Message{}); err != nil && !errors.Is(err, ssehub.ErrClosed) {
 					t.Error(err)
 				}
-			})
-			all.Go(func() {
+			},
+			func() {
 				sub, err := hub.Subscribe(context.Background(), "n")
 				if err != nil {
 					return
 				}
 				for range sub.Events() {
 				}
-			})
-			all.Go(func() {
+			},
+			func() {
 				if res, err := server.Client().Get(server.URL); err == nil {
 					_, _ = io.Copy(io.Discard, res.Body)
 					res.Body.Close()
 				}
-			})
+			},
 		}
+		weights := make([]int, len(calls)) // some calls may be missing
+		for i := range weights {
+			weights[i] = rand.IntN(4)
+		}
+		var all sync.WaitGroup
+		for range 100 {
+			call := rand.IntN(len(calls))
+			if rand.IntN(3) < weights[call] {
+				all.Go(calls[call])
+			}
+		}
+		all.Go(calls[rand.IntN(2)]) // or it might go on for ever
 		all.Wait()
 		server.Close()
+		_, err := hub.Publish(t.Context(), "n", sse.Message{})
+		require.ErrorIs(t, err, ssehub.ErrClosed)
+		require.Zero(t, hub.Stats().Subscribers)
 	}
 }
