@@ -44,17 +44,18 @@ func TestTracker(t *testing.T) {
 		messages []sse.Message
 		want     string // of the error for the last; none for the others
 	}{
-		"in order":    {[]sse.Message{hello("e-1", "fresh"), event("e-2", "p.0 1 x"), event("e-4", "p.0 2 x"), hello("e-4", "resumed"), event("e-5", "p.0 3 x")}, ""},
-		"told":        {[]sse.Message{event("e-2", "p.0 1 x"), gap("e-5", `{"reason":"overflow","from":"e-2","to":"e-5","topic":"p.0"}`), event("e-6", "p.0 4 x")}, ""},
-		"untold":      {[]sse.Message{event("e-2", "p.0 1 x"), event("e-6", "p.0 3 x")}, "missing"},
-		"of another":  {[]sse.Message{event("e-2", "p.0 1 x"), gap("e-5", `{"reason":"overflow","from":"e-2","to":"e-5","topic":"p.1"}`), event("e-6", "p.0 4 x")}, "missing"},
-		"before":      {[]sse.Message{event("e-9", "p.0 1 x"), gap("e-9", `{"reason":"overflow","from":"e-2","to":"e-5","topic":"p.0"}`), event("e-10", "p.0 4 x")}, "missing"},
-		"only a part": {[]sse.Message{event("e-9", "t 4 x"), gap("e-12", `{"reason":"window","from":"e-9","to":"e-12","topic":"t.1"}`), event("e-20", "t 12 x")}, "missing"},
-		"twice":       {[]sse.Message{event("e-2", "p.0 1 x"), event("e-2", "p.0 1 x")}, "behind"},
-		"reordered":   {[]sse.Message{event("e-2", "p.0 2 x"), event("e-3", "p.0 1 x")}, "behind"},
-		"broken":      {[]sse.Message{event("e-2", "p.0")}, "broken"},
-		"epoch":       {[]sse.Message{gap("e-5", `{"reason":"epoch","from":"d-2","to":"e-5"}`)}, "epoch"},
-		"forgotten":   {[]sse.Message{hello("e-1", "fresh"), hello("e-1", "fresh")}, "verdict"},
+		"in order":     {[]sse.Message{hello("e-1", "fresh"), event("e-2", "p.0 1 x"), event("e-4", "p.0 2 x"), hello("e-4", "resumed"), event("e-5", "p.0 3 x")}, ""},
+		"told":         {[]sse.Message{event("e-2", "p.0 1 x"), gap("e-5", `{"reason":"overflow","from":"e-2","to":"e-5","topic":"p.0"}`), event("e-6", "p.0 4 x")}, ""},
+		"untold":       {[]sse.Message{event("e-2", "p.0 1 x"), event("e-6", "p.0 3 x")}, "missing"},
+		"of a pattern": {[]sse.Message{event("e-2", "p.0 1 x"), gap("e-5", `{"reason":"overflow","from":"e-2","to":"e-5","topic":">"}`), event("e-6", "p.0 4 x")}, ""},
+		"of another":   {[]sse.Message{event("e-2", "p.0 1 x"), gap("e-5", `{"reason":"overflow","from":"e-2","to":"e-5","topic":"p.1"}`), event("e-6", "p.0 4 x")}, "missing"},
+		"before":       {[]sse.Message{event("e-9", "p.0 1 x"), gap("e-9", `{"reason":"overflow","from":"e-2","to":"e-5","topic":"p.0"}`), event("e-10", "p.0 4 x")}, "missing"},
+		"only a part":  {[]sse.Message{event("e-9", "t 4 x"), gap("e-12", `{"reason":"window","from":"e-9","to":"e-12","topic":"t.1"}`), event("e-20", "t 12 x")}, "missing"},
+		"twice":        {[]sse.Message{event("e-2", "p.0 1 x"), event("e-2", "p.0 1 x")}, "behind"},
+		"reordered":    {[]sse.Message{event("e-2", "p.0 2 x"), event("e-3", "p.0 1 x")}, "behind"},
+		"broken":       {[]sse.Message{event("e-2", "p.0")}, "broken"},
+		"epoch":        {[]sse.Message{gap("e-5", `{"reason":"epoch","from":"d-2","to":"e-5"}`)}, "epoch"},
+		"forgotten":    {[]sse.Message{hello("e-1", "fresh"), hello("e-1", "fresh")}, "verdict"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			tracker := newTracker()

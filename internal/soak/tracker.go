@@ -122,7 +122,7 @@ func (t *tracker) takeGap(m sse.Message) error {
 // wasTold reports whether some gap of topic is between two positions.
 func (t *tracker) wasTold(topic string, after, before uint64) bool {
 	for _, g := range t.told {
-		of := g.topic == "" || g.topic == topic || strings.HasSuffix(g.topic, "*") && ssehub.MatchTopic(g.topic, topic)
+		of := g.topic == "" || g.topic == topic || strings.ContainsAny(g.topic, "*>") && ssehub.MatchTopic(g.topic, topic)
 		if of && g.from < before && g.to > after {
 			return true
 		}
