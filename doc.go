@@ -144,7 +144,8 @@
 //     ends it does so within a second; until then the closes are spread out, and
 //     each client is given its own time to come back. What application code holds
 //     up ends when that does.
-//     (TestShutdownDrains, TestShutdownWithStuckReaders, TestTraceBlocks)
+//     (TestShutdownDrains, TestShutdownSpreadsReturn, TestShutdownWithStuckReaders,
+//     TestShutdowns, TestTraceBlocks)
 //
 // # Watching
 //
