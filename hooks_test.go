@@ -263,6 +263,22 @@ func TestBrokerPanics(t *testing.T) {
 	}
 }
 
+// One that panics while it appends has its publisher panic, and nobody else notice.
+func TestBrokerAppendPanics(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := &hookBroker{Memory: new(brokertest.Memory)}
+		hub := ssehub.New(&ssehub.Options{Broker: b})
+		defer hub.Close()
+		sub, err := hub.Subscribe(t.Context(), "t")
+		require.NoError(t, err)
+		b.append = func(context.Context, ssehub.Event) (ssehub.Position, error) { panic("of Append") }
+		require.PanicsWithValue(t, "of Append", func() { _, _ = hub.Publish(t.Context(), "t", sse.Message{}) })
+		b.append = nil
+		publish(t, hub, "t", "1")
+		require.Equal(t, "1", string((<-sub.Events()).Data))
+	})
+}
+
 // A hook that panics while a reader in process joins a log that has begun anew ends
 // that reader, as nobody else could recover.
 func TestJoinAgainPanics(t *testing.T) {
