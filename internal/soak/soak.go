@@ -30,7 +30,7 @@ type soakResult struct {
 const (
 	lagging = 8
 	sitting = 8
-	staying = 2 // for each ask
+	steady  = 2 // for each ask
 )
 
 // runSoak has a server in a process of its own, and puts the churn on it.
@@ -54,7 +54,9 @@ func runSoak(opts soakOptions, out io.Writer) (soakResult, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), opts.long)
 	defer cancel()
 	var last atomic.Pointer[map[string]int] // nil until publishers have stopped
-	stayed := c.startStaying(&last)
+	staying, leave := context.WithCancel(context.Background())
+	defer leave()
+	stayed := c.startStaying(staying, &last)
 	churn := c.startChurn(ctx, opts.rate)
 	if err := result.watch(ctx, server, c, out); err != nil {
 		return result, err
@@ -65,6 +67,7 @@ func runSoak(opts soakOptions, out io.Writer) (soakResult, error) {
 		return result, err
 	}
 	last.Store(&stopped.Last)
+	defer time.AfterFunc(settling, leave).Stop()
 	stayed.Wait()
 	settle := "settle"
 	if opts.long >= time.Minute {
@@ -112,18 +115,15 @@ func (c *clients) startChurn(ctx context.Context, rate int) *sync.WaitGroup {
 	return all
 }
 
-// startStaying starts those that must have the publishers' last numbers in the end,
-// and get them within a while.
-func (c *clients) startStaying(last *atomic.Pointer[map[string]int]) *sync.WaitGroup {
+// startStaying starts those that must have the publishers' last numbers before ctx
+// ends.
+func (c *clients) startStaying(ctx context.Context, last *atomic.Pointer[map[string]int]) *sync.WaitGroup {
 	all := new(sync.WaitGroup)
 	for _, ask := range asks {
-		for range staying {
+		for range steady {
 			all.Go(func() {
-				ctx, cancel := context.WithCancel(context.Background())
-				defer cancel()
 				c.stay(ctx, &visitor{newTracker(), ask}, func() map[string]int {
 					if m := last.Load(); m != nil {
-						time.AfterFunc(settling, cancel)
 						return *m
 					}
 					return nil

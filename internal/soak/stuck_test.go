@@ -108,7 +108,7 @@ func TestStuckReadersMemory(t *testing.T) {
 			t.Logf("%d clients in %d events: %d kB of %d by the formula, ratio %.2f; %d kB at most. Before: %d kB",
 				test.clients, pinned, now.Resident>>10, formula>>10, float64(now.Resident)/float64(formula), now.Most>>10, base>>10)
 			require.LessOrEqual(t, float64(now.Resident), 1.1*float64(formula))
-			require.LessOrEqual(t, float64(now.Most), 1.3*float64(max(formula, limit))) // the collector comes behind some events
+			require.LessOrEqual(t, float64(now.Most), 1.5*float64(max(formula, limit))) // the collector comes behind some events
 		})
 	}
 }
