@@ -19,4 +19,14 @@
 //
 // [Recorder] is an http.ResponseWriter that takes down what a handler streams,
 // for tests that need no connection at all.
+//
+// [Proxy] stands in front of a server, over TCP or in memory, and resets, half
+// closes, stalls, slices and delays its connections, each as a [Fault] says:
+//
+//	proxy, err := ssetest.NewProxy(server.URL)
+//	…
+//	defer proxy.Close()
+//	proxy.SetFaults(func(n int) ssetest.Fault { return ssetest.Fault{Cut: rand.Int64N(1000)} })
+//
+// [DialStuck] is a client that never reads.
 package ssetest
