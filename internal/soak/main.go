@@ -5,6 +5,7 @@
 //
 //	go run ./internal/soak -for 10m -plot soak.svg
 //	go run ./internal/soak -shutdowns 10000
+//	go run ./internal/soak -cuts 5000
 //
 // Servers are child processes, so that what is counted in them is theirs alone.
 package main
@@ -27,6 +28,8 @@ func main() {
 	file := flag.String("json", "", "file for all samples and results")
 	shutdowns := flag.Int("shutdowns", 0, "end so many hubs, in place of the churn")
 	at := flag.Int("processes", 3, "that end hubs at the same time")
+	cuts := flag.Int("cuts", 0, "cut so many connections between a hub and its clients, in place of the churn")
+	events := flag.Int("events", 1_000_000, "to each of these clients")
 	flag.Parse()
 
 	var result any
@@ -34,6 +37,10 @@ func main() {
 	var err error
 	if *shutdowns > 0 {
 		r := runShutdowns(shutdownOptions{*shutdowns, 100, *at, 100 * time.Millisecond}, os.Stdout)
+		result, violations = r, r.Violations
+	} else if *cuts > 0 {
+		var r chaosResult
+		r, err = runChaos(chaosOptions{events: *events, clients: 50, cuts: *cuts, rate: 20_000}, os.Stdout)
 		result, violations = r, r.Violations
 	} else {
 		var r soakResult
