@@ -264,6 +264,8 @@
 //
 //	broker/bolt        a Broker in a file; a module of its own, as are all others
 //	broker/nats        a Broker in NATS JetStream, for several hubs
+//	broker/redis       a Broker in a stream of Redis, for several hubs
+//	broker/postgres    a Broker in PostgreSQL, for several hubs, and for transactions
 //	broker/brokertest  what holds a Broker against its contract
 //
 // Imports point one way: broker/* → ssehub → sse ← client. (TestImportDirection)
