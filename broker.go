@@ -89,9 +89,7 @@ func (h *Hub) appendToBroker(ctx context.Context, topic string, m sse.Message, o
 	if draining {
 		return Position{}, ErrClosed
 	}
-	ctx, cancel := h.within(ctx)
-	defer cancel()
-	pos, err := h.opts.Broker.Append(ctx, Event{
+	return h.appendEvent(ctx, Event{
 		Time:           time.Now(),
 		Topics:         topics,
 		Message:        m,
@@ -100,6 +98,13 @@ func (h *Hub) appendToBroker(ctx context.Context, topic string, m sse.Message, o
 		TTL:            opts.TTL,
 		Ephemeral:      opts.Ephemeral,
 	})
+}
+
+// appendEvent appends to the broker's log, and notes how far that is.
+func (h *Hub) appendEvent(ctx context.Context, e Event) (Position, error) {
+	ctx, cancel := h.within(ctx)
+	defer cancel()
+	pos, err := h.opts.Broker.Append(ctx, e)
 	if err != nil && h.ctx.Err() != nil {
 		return Position{}, ErrClosed
 	}

@@ -207,11 +207,13 @@
 // replayed; Grant.AllowTopic about each topic that a pattern meets, live or
 // replayed. A stream ends at Grant.Expires; Grant.Check is asked about it at each
 // heartbeat, and has until the next one to answer. [Hub.Revoke] ends streams of a
-// subject, of a topic, or one, within 150 ms, however stuck they are. A browser then
+// subject, of a topic, or one, within 150 ms, however stuck they are, and
+// of all hubs that share a Broker. A browser then
 // comes back once with the id of the last event it got, ssehub.revoked, and gets
 // status 204, on which it stops. (TestAuthorizeEachConnect,
 // TestPatternAuthorizesTopics, TestGrantExpires, TestCheck, TestRevoke,
-// TestRevokeStuck, TestRevokeWhileAuthorizing, TestRevokeStorm, TestRevokedComesBack)
+// TestRevokeStuck, TestRevokeWhileAuthorizing, TestRevokeStorm, TestRevokedComesBack,
+// TestRevokeOnAllNodes)
 //
 // Pages of other origins are refused, as browsers send their users' cookies along:
 // Options.AllowedOrigins names those that are not. On the loopback interface only

@@ -119,7 +119,7 @@ func (e *Event) check() error {
 		return fmt.Errorf("%w: no topic", ErrInvalidEvent)
 	}
 	for _, topic := range e.Topics {
-		if err := checkTopic(topic); err != nil {
+		if err := checkTopic(topic); err != nil && topic != controlTopic {
 			return fmt.Errorf("%w: %w", ErrInvalidEvent, err)
 		}
 	}

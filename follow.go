@@ -185,6 +185,13 @@ func (f *follower) check(ctx context.Context, pos Position) error {
 // take puts an event into the logs.
 func (f *follower) take(ctx context.Context, e *Event) (err error) {
 	h := f.hub
+	if len(e.Topics) > 0 && e.Topics[0] == controlTopic {
+		if f.ready { // else it is of the past, and there are no streams
+			h.control(e)
+		}
+		h.skipTo(e.Position.Seq)
+		return nil
+	}
 	if f.frame, err = appendFrame(f.frame[:0], &e.Message); err != nil {
 		return fmt.Errorf("%w: %w", ErrInvalidEvent, err)
 	}

@@ -135,7 +135,7 @@ func (r *reader) begin(conn *sse.Conn) error {
 	if h.draining {
 		return ErrClosed
 	}
-	r.conn = conn
+	r.conn, r.began = conn, h.now()
 	if r.admission != nil {
 		r.admission.settle(r)
 	}

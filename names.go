@@ -10,7 +10,7 @@ import (
 // or subscribed to. A topic is 1 to 256 bytes of printable ASCII without space,
 // quotes, backslash, %, *, < and >; a dot divides it into tokens, none of which
 // is empty. A pattern, which can only be subscribed to, has "*" in place of any
-// one token, or ">" as its last, in place of one or more.
+// one token, or ">" as its last, in place of one or more. "ssehub.control" is reserved.
 var ErrInvalidTopic = errors.New("ssehub: invalid topic")
 
 const maxTopicLen = 256
@@ -20,6 +20,9 @@ const maxTopicLen = 256
 func checkTopic(name string) error {
 	if name == "" || len(name) > maxTopicLen {
 		return fmt.Errorf("%w: length %d, want 1 to %d", ErrInvalidTopic, len(name), maxTopicLen)
+	}
+	if name == controlTopic {
+		return fmt.Errorf("%w: %s is reserved", ErrInvalidTopic, name)
 	}
 	token := 0
 	for i := range len(name) {

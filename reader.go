@@ -41,6 +41,7 @@ type reader struct {
 	restOf  int
 	failed  error                  // of a write by others
 	ending  atomic.Pointer[ending] // that somebody else has decided on
+	began   time.Duration          // when, for others
 	wrote   time.Duration          // when the last write ended
 	left    bool                   // leave was called
 	id      string                 // of the connection, in the hello

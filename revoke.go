@@ -2,6 +2,7 @@ package ssehub
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
@@ -39,18 +40,58 @@ type Revocation struct {
 // write that is under way has 150 ms. It reaches requests that Authorize is being
 // asked about, too. Browsers come back with the id of that event, get status 204,
 // and stop for good; package client ends with its ErrRevoked. A client that means
-// ill does not heed that: have Authorize refuse it before you call Revoke.
-func (h *Hub) Revoke(which Revocation) int {
-	if which.Subject == "" && which.Conn == "" && which.Topic == "" {
-		return 0
+// ill does not heed that: have Authorize refuse it before you call Revoke. With a
+// Broker the streams of other hubs on its log end as well, when these read of it,
+// and the error is that of appending there.
+func (h *Hub) Revoke(ctx context.Context, which Revocation) (int, error) {
+	if which == (Revocation{Again: which.Again}) {
+		return 0, nil
 	}
+	n := h.revoke(which, math.MaxInt64)
+	if h.opts.Broker == nil {
+		return n, nil
+	}
+	data, err := json.Marshal(which)
+	if err == nil {
+		_, err = h.appendEvent(ctx, Event{
+			Time: time.Now(), Topics: []string{controlTopic}, Message: sse.Message{Type: controlRevoke, Data: data}, Ephemeral: true,
+		})
+	}
+	return n, err
+}
+
+// What hubs have to tell each other is in their log, in a topic that nobody can read or
+// publish to.
+const (
+	controlTopic  = "ssehub.control"
+	controlRevoke = "revoke"
+	// controlSkew is how far the clocks of two nodes may differ. What is older counts
+	// only for streams that were there.
+	controlSkew = time.Minute
+)
+
+// control does what another hub, or this one, has asked for.
+func (h *Hub) control(e *Event) {
+	var which Revocation
+	if e.Message.Type != controlRevoke || json.Unmarshal(e.Message.Data, &which) != nil {
+		return // of a newer hub
+	}
+	before := time.Duration(math.MaxInt64)
+	if at := h.since(e.Time); h.now()-at > controlSkew {
+		before = at
+	}
+	h.revoke(which, before)
+}
+
+// revoke ends the streams of this hub that began before a time on its clock.
+func (h *Hub) revoke(which Revocation, before time.Duration) int {
 	h.mu.Lock()
 	for a := range h.admitted.pending {
 		a.revoked = append(a.revoked, which)
 	}
 	var readers []*reader
 	for r := range h.readers {
-		if r.conn != nil && which.meets(r) {
+		if r.conn != nil && r.began < before && which.meets(r) {
 			readers = append(readers, r)
 		}
 	}

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/ssehub-go/ssehub"
+	"github.com/ssehub-go/ssehub/broker/brokertest"
 	"github.com/ssehub-go/ssehub/sse"
 	"github.com/ssehub-go/ssehub/ssetest"
 	"github.com/stretchr/testify/require"
@@ -60,7 +61,7 @@ func TestRevoke(t *testing.T) {
 					recs = append(recs, rec)
 				}
 				synctest.Wait()
-				require.Equal(t, len(tt.ends), hub.Revoke(tt.which))
+				require.Equal(t, len(tt.ends), revoke(t, hub, tt.which))
 				synctest.Wait()
 				require.Equal(t, len(targets)-len(tt.ends)+1, hub.Stats().Subscribers)
 				go func() {
@@ -93,7 +94,7 @@ func TestRevokeConn(t *testing.T) {
 		rec, _ := stream(t, hub.Handler("n"), "/", "")
 		other, _ := stream(t, hub.Handler("n"), "/", "")
 		synctest.Wait()
-		require.Equal(t, 1, hub.Revoke(ssehub.Revocation{Conn: hello(t, rec.Messages()).Conn}))
+		require.Equal(t, 1, revoke(t, hub, ssehub.Revocation{Conn: hello(t, rec.Messages()).Conn}))
 		synctest.Wait()
 		require.Equal(t, sse.TypeRevoked, last(rec))
 		require.Equal(t, sse.TypeHello, last(other))
@@ -107,7 +108,7 @@ func TestRevokedComesBack(t *testing.T) {
 		hub := newHub(t, &ssehub.Options{Authorize: byUser})
 		rec, _ := stream(t, hub.Handler("n"), "/?user=eve", "")
 		synctest.Wait()
-		require.Equal(t, 1, hub.Revoke(ssehub.Revocation{Subject: "eve"}))
+		require.Equal(t, 1, revoke(t, hub, ssehub.Revocation{Subject: "eve"}))
 		synctest.Wait()
 		messages := rec.Messages()
 		id := messages[len(messages)-1].ID
@@ -133,7 +134,7 @@ func TestRevokeAgain(t *testing.T) {
 		synctest.Wait()
 		publish(t, hub, "n", "1")
 		synctest.Wait()
-		hub.Revoke(ssehub.Revocation{Subject: "eve", Again: true})
+		revoke(t, hub, ssehub.Revocation{Subject: "eve", Again: true})
 		synctest.Wait()
 		require.Zero(t, hub.Stats().Subscribers)
 		require.Regexp(t, `data: 1\n\nretry: \d+\n$`, rec.Text())
@@ -152,8 +153,8 @@ func TestRevokeStuck(t *testing.T) {
 			synctest.Wait()
 		}
 		require.Equal(t, 1, hub.Stats().Subscribers)
-		require.Equal(t, 1, hub.Revoke(ssehub.Revocation{Topic: "n"}))
-		require.Zero(t, hub.Revoke(ssehub.Revocation{Topic: "n"})) // it has its end already
+		require.Equal(t, 1, revoke(t, hub, ssehub.Revocation{Topic: "n"}))
+		require.Zero(t, revoke(t, hub, ssehub.Revocation{Topic: "n"})) // it has its end already
 		publish(t, hub, "n", "behind")
 		time.Sleep(150*time.Millisecond + time.Microsecond)
 		require.Zero(t, hub.Stats().Subscribers)
@@ -176,7 +177,7 @@ func TestRevokeWhileAuthorizing(t *testing.T) {
 		}})
 		rec, _ := stream(t, hub.Handler("n"), "/?user=eve", "")
 		<-asked
-		require.Zero(t, hub.Revoke(ssehub.Revocation{Subject: "eve"}))
+		require.Zero(t, revoke(t, hub, ssehub.Revocation{Subject: "eve"}))
 		publish(t, hub, "n", "behind")
 		close(answer)
 		synctest.Wait()
@@ -238,7 +239,7 @@ func TestRevokeStorm(t *testing.T) {
 			publish(t, hub, topic, fmt.Sprint(now.Add(1)-1))
 			if now.Load() == rounds*users/2 {
 				for i := 0; i < users; i += 2 {
-					require.Equal(t, 1, hub.Revoke(ssehub.Revocation{Subject: fmt.Sprint("u", i)}))
+					require.Equal(t, 1, revoke(t, hub, ssehub.Revocation{Subject: fmt.Sprint("u", i)}))
 					revoked[i].Store(now.Load())
 				}
 			}
@@ -345,5 +346,46 @@ func TestMaxAge(t *testing.T) {
 			require.Contains(t, rec.Text(), "data: 1\n")
 			require.Regexp(t, `\nretry: \d+\n$`, rec.Text())
 		}
+	})
+}
+
+func revoke(t testing.TB, hub *ssehub.Hub, which ssehub.Revocation) int {
+	t.Helper()
+	n, err := hub.Revoke(t.Context(), which)
+	require.NoError(t, err)
+	return n
+}
+
+// With a Broker the streams of all its hubs end: those that were there, if a hub comes
+// to read of it late, and no others.
+func TestRevokeOnAllNodes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := new(brokertest.Memory)
+		here := newHub(t, &ssehub.Options{Broker: b, Authorize: byUser})
+		there := newHub(t, &ssehub.Options{Broker: b, Authorize: byUser})
+		synctest.Wait()
+		rec, _ := stream(t, there.Handler("n"), "/?user=eve", "")
+		other, _ := stream(t, there.Handler("n", ">"), "/?user=bob", "")
+		synctest.Wait()
+		require.Zero(t, revoke(t, here, ssehub.Revocation{Subject: "eve"}))
+		synctest.Wait()
+		require.Equal(t, sse.TypeRevoked, last(rec))
+		require.Equal(t, 1, there.Stats().Subscribers)
+		require.Equal(t, here.Position(), there.Position())
+
+		late := newHub(t, &ssehub.Options{Broker: b, Authorize: byUser}) // it reads of it, and that is over
+		synctest.Wait()
+		again, _ := stream(t, late.Handler("n"), "/?user=eve", "")
+		synctest.Wait()
+		publish(t, here, "n", "x")
+		synctest.Wait()
+		require.Equal(t, []string{"x"}, texts(again.Messages()))
+		require.Equal(t, []string{"x"}, texts(other.Messages()))
+
+		b.Fail(errors.New("down"))
+		_, err := here.Revoke(t.Context(), ssehub.Revocation{Subject: "eve"})
+		require.Error(t, err)
+		_, err = here.Publish(t.Context(), "ssehub.control", sse.Message{})
+		require.ErrorIs(t, err, ssehub.ErrInvalidTopic)
 	})
 }

@@ -172,7 +172,12 @@ func (a *app) logout(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	a.mu.Unlock()
-	fmt.Fprintln(w, a.hub.Revoke(ssehub.Revocation{Subject: s.user}), "streams ended")
+	n, err := a.hub.Revoke(r.Context(), ssehub.Revocation{Subject: s.user})
+	if err != nil { // of a Broker, which this hub has none of
+		http.Error(w, "not everywhere", http.StatusServiceUnavailable)
+		return
+	}
+	fmt.Fprintln(w, n, "streams ended")
 }
 
 // say publishes to whom it is said.
