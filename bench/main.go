@@ -38,6 +38,9 @@ func command(ctx context.Context, args []string, stdout, stderr io.Writer) error
 	if opts.decode {
 		return compareReaders(ctx, opts, commandLine(args), stdout, stderr)
 	}
+	if opts.conformance {
+		return compareConformance(ctx, stdout, stderr)
+	}
 	if t := opts.serve; t != nil {
 		if err := raiseFileLimit(t.Conns); err != nil {
 			return err

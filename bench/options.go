@@ -43,8 +43,10 @@ type options struct {
 	topicReaders   int
 
 	decode bool
-	rounds int
-	turn   time.Duration
+	// conformance holds servers against ssetest.Checks.
+	conformance bool
+	rounds      int
+	turn        time.Duration
 
 	jsonFile   string
 	plotDir    string
@@ -83,6 +85,7 @@ func parseOptions(args []string, stderr io.Writer) (options, error) {
 	f.IntVar(&o.topics, "topics", 100_000, "topics: so many")
 	f.IntVar(&o.topicReaders, "topic-readers", 10, "topics: readers in process of each")
 	f.BoolVar(&o.decode, "decode", false, "compare how fast libraries read event streams; of the other flags -quick, -rounds, -turn, -json and -cpuprofile count")
+	f.BoolVar(&o.conformance, "conformance", false, "hold servers against what ssetest checks; no other flag counts")
 	f.IntVar(&o.rounds, "rounds", 7, "decode: how often each library reads each stream, in turn")
 	f.DurationVar(&o.turn, "turn", 300*time.Millisecond, "decode: how long it reads at least")
 	f.StringVar(&o.jsonFile, "json", "", "write the results to this `file`")

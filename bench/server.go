@@ -27,6 +27,8 @@ type peer struct {
 	signal  func(typ string) (id string, err error)
 	greeted bool // it begins each stream with a hello
 
+	end func() // its own way to end streams, for -conformance; nil if it has none
+
 	pids  []int // of its processes; nil means this one
 	close func()
 }

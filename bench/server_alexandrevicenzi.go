@@ -17,6 +17,7 @@ func newAlexandreVicenzi(t task) (peer, error) {
 	}
 	return peer{
 		handler: srv,
+		end:     srv.Shutdown,
 		publish: func(data []byte) error {
 			publish("", string(data))
 			return nil

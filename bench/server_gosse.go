@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"net/http"
 
 	gosse "github.com/tmaxmax/go-sse"
@@ -39,6 +40,7 @@ func newGoSSE(t task) (peer, error) {
 	}
 	return peer{
 		handler: srv,
+		end:     func() { _ = srv.Shutdown(context.Background()) },
 		publish: func(data []byte) error {
 			_, err := publish("", string(data))
 			return err

@@ -28,6 +28,7 @@ func newLaunchDarkly(t task) (peer, error) {
 	}
 	return peer{
 		handler: srv.Handler(topic),
+		end:     srv.Close,
 		publish: func(data []byte) error {
 			publish("", string(data))
 			return nil

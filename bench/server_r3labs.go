@@ -23,6 +23,7 @@ func newR3labs(t task) (peer, error) {
 	}
 	return peer{
 		handler: srv,
+		end:     srv.Close,
 		path:    "/?stream=" + topic,
 		publish: func(data []byte) error {
 			publish("", data)
