@@ -168,16 +168,23 @@ func (l *Log) bounds(ctx context.Context) (b ssehub.Bounds, err error) {
 	return b, err
 }
 
-// do calls f, and once more if there was no log, and one is made.
+// do calls f, and once more if there was no log, and one is made. What the server has
+// undone to end a deadlock, such as with somebody who drops the tables, is done again.
 func (l *Log) do(ctx context.Context, f func() error) error {
 	if err := ctx.Err(); err != nil { // which the pool would not see
 		return err
 	}
 	err := f()
-	if missing(err) {
-		if err = l.make(ctx); err == nil {
-			err = f()
+	for range 3 {
+		if missing(err) {
+			if err = l.make(ctx); err == nil {
+				err = f()
+			}
 		}
+		if !is(err, deadlockDetected) {
+			break
+		}
+		err = f()
 	}
 	if err != nil && ctx.Err() != nil {
 		err = ctx.Err()
@@ -185,11 +192,20 @@ func (l *Log) do(ctx context.Context, f func() error) error {
 	return err
 }
 
+const (
+	undefinedTable   = "42P01"
+	deadlockDetected = "40P01"
+)
+
+// is reports whether err is one of the server's, with that code.
+func is(err error, code string) bool {
+	var of *pgconn.PgError
+	return errors.As(err, &of) && of.Code == code
+}
+
 // missing reports whether err says that a table, or its row, is not there.
 func missing(err error) bool {
-	const undefinedTable = "42P01"
-	var of *pgconn.PgError
-	return errors.Is(err, pgx.ErrNoRows) || errors.As(err, &of) && of.Code == undefinedTable
+	return errors.Is(err, pgx.ErrNoRows) || is(err, undefinedTable)
 }
 
 // make makes the tables, unless somebody else was faster.

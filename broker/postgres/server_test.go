@@ -2,6 +2,7 @@ package postgres_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/url"
 	"os"
@@ -16,6 +17,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/stretchr/testify/require"
 )
 
@@ -139,7 +141,11 @@ func (e *engine) do(t testing.TB, sql string, args ...any) {
 	conn, err := pgx.Connect(context.Background(), e.url())
 	require.NoError(t, err)
 	defer func() { _ = conn.Close(context.Background()) }()
-	_, err = conn.Exec(context.Background(), sql, args...)
+	require.Eventually(t, func() bool {
+		_, err = conn.Exec(context.Background(), sql, args...)
+		var of *pgconn.PgError // who drops tables may be the one whom the server undoes
+		return !errors.As(err, &of) || of.Code != "40P01"
+	}, patience, time.Millisecond)
 	require.NoError(t, err)
 }
 
