@@ -28,5 +28,7 @@
 //	defer proxy.Close()
 //	proxy.SetFaults(func(n int) ssetest.Fault { return ssetest.Fault{Cut: rand.Int64N(1000)} })
 //
-// [DialStuck] is a client that never reads.
+// [DialStuck] is a client that never reads. [TestServer] holds any server of event
+// streams, a hub or not, against what clients need of it; [Checks] are the same where
+// there is no test.
 package ssetest
