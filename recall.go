@@ -76,16 +76,21 @@ func (r *reader) recallFrom(ctx context.Context, pos Position) bool {
 	return true
 }
 
-// nextRecalled returns frames from the broker, nil when r has all of them.
+// nextRecalled returns frames from the broker, nil when r has all of them. Where the
+// broker fails a stream ends with its error; a Subscription, which does not come back, is
+// told a gap.
 func (r *reader) nextRecalled() ([]byte, error) {
 	c := r.recall
 	for c.at < c.until {
 		p, err := r.hub.page(r.epoch, c.at)
-		if err != nil {
-			return nil, err
+		if err != nil && r.conn != nil {
+			return nil, err // its client comes back, and may get everything then
 		}
-		if p.first > c.at+1 {
-			lost := min(p.first-1, c.until)
+		if err != nil || p.first > c.at+1 {
+			lost := c.until
+			if err == nil {
+				lost = min(p.first-1, c.until)
+			}
 			gap := sse.Gap{Reason: sse.ReasonWindow, From: r.position(c.at).String(), To: r.position(lost).String()}
 			c.at = lost
 			return r.appendGap(nil, nil, gap, r.position(lost)), nil

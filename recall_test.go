@@ -214,6 +214,23 @@ func TestRecallFails(t *testing.T) {
 		ids = eventIDs(t, rec.Messages())
 		require.EqualValues(t, 2049, ids[0])
 		require.Len(t, ids, 952)
+
+		fail = true
+		hub.Revoke(t.Context(), ssehub.Revocation{Topic: "t"})
+		b.Reset() // and with it what is read ahead
+		time.Sleep(time.Minute)
+		start = hub.Position()
+		publishNumbers(t, hub, "t", 1, 3000)
+		synctest.Wait()
+		sub, err := hub.Resume(t.Context(), start.String(), "t")
+		require.NoError(t, err)
+		defer sub.Close()
+		for i := range 2048 {
+			require.Equal(t, fmt.Sprint(i+1), string((<-sub.Events()).Data))
+		}
+		require.Equal(t, sse.TypeGap, (<-sub.Events()).Type)
+		publish(t, hub, "t", "behind")
+		require.Equal(t, "behind", string((<-sub.Events()).Data))
 	})
 }
 

@@ -381,6 +381,7 @@ func snapshotModel(t *testing.T, rng *rand.Rand) {
 		opts.Broker = broker
 	}
 	c := newCounters(t, opts)
+	defer c.hub.Close() // else a failure would have its readers wait for ever
 	sets := [][]string{{"n1"}, {"n2"}, {"n1", "n2"}, {"n1", "x"}, {"n1", "n2", "x", "l"}, {"n1", "*"}, {"x", "n2", "n1.>"}}
 	var readers []*countingReader
 	xs := 0
@@ -392,7 +393,8 @@ func snapshotModel(t *testing.T, rng *rand.Rand) {
 	take := func(r *countingReader) bool {
 		synctest.Wait()
 		select {
-		case m := <-r.sub.Events():
+		case m, ok := <-r.sub.Events():
+			require.True(t, ok, "%v: %v", r.topics, r.sub.Err())
 			if m.ID != "" {
 				r.id = m.ID
 			}
