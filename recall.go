@@ -91,9 +91,19 @@ func (r *reader) nextRecalled() ([]byte, error) {
 			if err == nil {
 				lost = min(p.first-1, c.until)
 			}
-			gap := sse.Gap{Reason: sse.ReasonWindow, From: r.position(c.at).String(), To: r.position(lost).String()}
+			var frames []byte
+			for i := range r.seats { // a client that is cut between them must hear of all again
+				var id Position
+				if i == len(r.seats)-1 {
+					id = r.position(lost)
+				}
+				name := r.seats[i].topic.name
+				frames = r.appendGap(frames, r.seats[i].topic, sse.Gap{
+					Reason: sse.ReasonWindow, From: r.position(c.at).String(), To: r.position(lost).String(), Topic: name,
+				}, id)
+			}
 			c.at = lost
-			return r.appendGap(nil, nil, gap, r.position(lost)), nil
+			return frames, nil
 		}
 		if frames := r.takeRecalled(p); len(frames) > 0 {
 			return frames, nil
