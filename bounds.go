@@ -73,6 +73,7 @@ func (h *Hub) beginAnew(epoch string, before uint64) {
 	h.latest, h.blocking = 0, 0
 	h.begin(epoch, before)
 	h.life.Add(1) // before waking, see reader.park
+	h.missed()
 	for _, t := range orphans {
 		t.total = &nowhere
 		if log := t.ephemeral.Load(); log != nil {
@@ -95,4 +96,5 @@ func (h *Hub) lose(seq uint64) {
 	}
 	h.forgotten, h.allLost = seq, seq
 	h.head.Store(seq)
+	h.missed()
 }

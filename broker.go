@@ -104,7 +104,14 @@ func (h *Hub) appendToBroker(ctx context.Context, topic string, m sse.Message, o
 func (h *Hub) appendEvent(ctx context.Context, e Event) (Position, error) {
 	ctx, cancel := h.within(ctx)
 	defer cancel()
+	began := h.now()
 	pos, err := h.opts.Broker.Append(ctx, e)
+	if err != nil {
+		h.health.refused.Add(1)
+	} else {
+		h.health.appended.Add(1)
+		h.health.latency.add(h.now() - began)
+	}
 	if err != nil && h.ctx.Err() != nil {
 		return Position{}, ErrClosed
 	}

@@ -225,8 +225,10 @@
 // [Limits] bounds the streams in all, of one subject, of one address and of one topic,
 // and how many come in a second. Who is above it is sent away in a way to come back
 // from, and nobody is sent away for him. Options.MaxAge ends each stream at an age of
-// its own, so that a rollout is nothing new. (TestLimits, TestLimitPerAddr,
-// TestConnectRate, TestConnectRateUnderAttack, TestMaxAge)
+// its own, so that a rollout is nothing new. With Limits.AllHubs those of a subject and
+// of an address count on all hubs of a Broker together. (TestLimits, TestLimitPerAddr,
+// TestConnectRate, TestConnectRateUnderAttack, TestMaxAge, TestLimitsOnAllHubs,
+// TestHubLeavesLimits, TestLimitsAfterLoss, TestLimitsAfterDeafness)
 //
 // # Who holds the connection
 //

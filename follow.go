@@ -39,6 +39,8 @@ func (f *follower) run(ctx context.Context) {
 		if f.hub.head.Load() != head {
 			failures = 0
 		}
+		f.hub.health.note(err)
+		f.hub.health.failures.Add(1)
 		f.hub.opts.Logger.Warn("ssehub: reading the broker's log has ended, trying again", "error", err)
 		wait := min(maxFollowWait, 50*time.Millisecond<<min(failures, 10))
 		timer := time.NewTimer(wait/2 + rand.N(wait/2))
@@ -81,6 +83,7 @@ func (f *follower) follow(ctx context.Context) (err error) {
 		f.ready = true
 		close(h.ready)
 	}
+	h.health.note(nil)
 	ctx, cancel := context.WithCancelCause(ctx)
 	watching := make(chan struct{})
 	go func() {
@@ -116,10 +119,15 @@ func (f *follower) watch(ctx context.Context, cancel context.CancelCauseFunc) {
 			return
 		}
 		if h.head.Load() != head || f.busy.Load() {
+			h.health.note(nil)
 			continue
 		}
 		epoch := h.Position().Epoch
-		bounds, err := h.opts.Broker.Bounds(ctx)
+		bounds, err := h.bounds(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		h.health.note(err)
 		switch {
 		case err != nil || h.head.Load() != head || f.busy.Load(): // a failed engine ends the read by itself
 		case bounds.Epoch != epoch:
@@ -128,6 +136,13 @@ func (f *follower) watch(ctx context.Context, cancel context.CancelCauseFunc) {
 			cancel(errors.New("ssehub: broker has dropped what comes next"))
 		}
 	}
+}
+
+// bounds asks for them, for no longer than until it is time to ask again.
+func (h *Hub) bounds(ctx context.Context) (Bounds, error) {
+	ctx, cancel := context.WithTimeout(ctx, watchPeriod)
+	defer cancel()
+	return h.opts.Broker.Bounds(ctx)
 }
 
 // read takes what is behind the hub's head.

@@ -3,7 +3,6 @@ package ssehub
 import (
 	"context"
 	"errors"
-	"net/netip"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -52,16 +51,18 @@ type Hub struct {
 	draining  bool
 	drainOf   int // readers there were when it began
 
-	waker    func()    // runWaker
-	woken    []*reader // the waker's own
-	admitted admitted  // guarded by mu
-	pages    pages
-	refusals refusals
-	meter    *meter         // what readers count: apart, so that they do not slow publishers down
-	panicked atomic.Uint32  // hooks of Trace that have
-	warned   sync.Once      // of connections without deadlines
-	spread   time.Duration  // set before news ends
-	tasks    sync.WaitGroup // streams, subscriptions, the waker, runEvict, the follower, calls of Snapshots
+	waker     func()     // runWaker
+	woken     []*reader  // the waker's own
+	admitted  admitted   // guarded by mu
+	elsewhere *elsewhere // nil without Limits.AllHubs
+	pages     pages
+	health    health // of the Broker
+	refusals  refusals
+	meter     *meter         // what readers count: apart, so that they do not slow publishers down
+	panicked  atomic.Uint32  // hooks of Trace that have
+	warned    sync.Once      // of connections without deadlines
+	spread    time.Duration  // set before news ends
+	tasks     sync.WaitGroup // streams, subscriptions, the waker, runEvict, the follower, calls of Snapshots
 
 	ctx     context.Context // ends when Close begins
 	end     context.CancelFunc
@@ -81,9 +82,8 @@ func New(opts *Options) *Hub {
 		readers: make(map[*reader]struct{}),
 		flights: make(map[*topic]*flight),
 		admitted: admitted{
-			addrs:    make(map[netip.Prefix]int),
-			subjects: make(map[string]int),
-			pending:  make(map[*admission]struct{}),
+			clients: make(map[client]int),
+			pending: make(map[*admission]struct{}),
 		},
 		meter: new(meter),
 	}
@@ -94,6 +94,10 @@ func New(opts *Options) *Hub {
 		h.begin(newEpoch(), 0)
 		close(h.ready)
 	} else {
+		if h.opts.Limits.AllHubs {
+			h.elsewhere = newElsewhere()
+			h.tasks.Go(h.tellOthers)
+		}
 		h.tasks.Go(func() { (&follower{hub: h}).run(h.news) })
 	}
 	return h
@@ -197,6 +201,7 @@ type Stats struct {
 	// LagTime is how long ago the oldest kept event was published that some
 	// subscriber has not got.
 	LagTime time.Duration
+	Broker  BrokerStats
 }
 
 // Stats returns a snapshot. It walks all topics and subscribers, so do not call
@@ -208,6 +213,9 @@ func (h *Hub) Stats() Stats {
 		_, age := t.lag(r.got.Load(), now)
 		s.LagTime = max(s.LagTime, age)
 	}
+	unread := s.Broker.Unread
+	s.Broker = h.health.snapshot()
+	s.Broker.Unread = unread
 	s.Refused = h.refusals.snapshot()
 	s.GapsByReason = make(map[string]uint64, len(gapReasons))
 	for i, reason := range gapReasons {
@@ -233,6 +241,9 @@ func (h *Hub) countAll() (Stats, []seated) {
 		Joined:         h.joined,
 		Published:      h.putEvents,
 		PublishedBytes: h.putBytes,
+	}
+	if head := h.head.Load(); h.acked.Epoch == h.epoch && h.acked.Seq > head {
+		s.Broker.Unread = h.acked.Seq - head
 	}
 	for _, t := range h.all {
 		events, bytes := t.kept()

@@ -24,6 +24,12 @@ type Limits struct {
 	// PerAddr is how many have the same client address: in IPv6 the same /64,
 	// as that is what one client has.
 	PerAddr int
+	// AllHubs has PerSubject and PerAddr count the streams of all hubs on the
+	// Broker that set it. They tell each other in its log, some 50 ms late, so
+	// that for as long there may be more; one that dies counts for 15 s, and where
+	// the Broker is down each hub counts alone. A limit should leave room for
+	// clients that go from one hub to another.
+	AllHubs bool
 	// PerTopic is how many readers each topic or pattern has, Subscriptions
 	// included, when a stream joins.
 	PerTopic int
@@ -49,11 +55,16 @@ type admission struct {
 	revoked []Revocation // meanwhile; guarded by Hub.mu
 }
 
+// client is whose streams count together: a subject or an address.
+type client struct {
+	subject string
+	addr    netip.Prefix
+}
+
 // admitted is what the admissions of a hub count. Hub.mu guards it.
 type admitted struct {
 	streams  int
-	addrs    map[netip.Prefix]int
-	subjects map[string]int
+	clients  map[client]int
 	pending  map[*admission]struct{}
 	full     time.Duration // when the connects that came so far have used up what ConnectRate allows
 	promised time.Duration // and those that were sent away, if they come as told
@@ -75,7 +86,7 @@ func (h *Hub) admit(r *http.Request) (a *admission, over refusal, wait time.Dura
 	switch {
 	case limits.Streams > 0 && h.admitted.streams >= limits.Streams:
 		return nil, refusedStreams, h.patience()
-	case a.addr.IsValid() && h.admitted.addrs[a.addr] >= limits.PerAddr:
+	case a.addr.IsValid() && h.streamsOf(client{addr: a.addr}) >= limits.PerAddr:
 		return nil, refusedAddr, h.patience()
 	}
 	if wait := h.pace(limits.ConnectRate); wait > 0 {
@@ -83,7 +94,7 @@ func (h *Hub) admit(r *http.Request) (a *admission, over refusal, wait time.Dura
 	}
 	h.admitted.streams++
 	if a.addr.IsValid() {
-		h.admitted.addrs[a.addr]++
+		h.count(client{addr: a.addr}, 1)
 	}
 	h.admitted.pending[a] = struct{}{}
 	return a, "", 0
@@ -125,10 +136,10 @@ func (a *admission) grant(subject string) bool {
 	if limit <= 0 || subject == "" {
 		return true
 	}
-	if h.admitted.subjects[subject] >= limit {
+	if h.streamsOf(client{subject: subject}) >= limit {
 		return false
 	}
-	h.admitted.subjects[subject]++
+	h.count(client{subject: subject}, 1)
 	a.counted = true
 	return true
 }
@@ -148,16 +159,28 @@ func (a *admission) end() {
 	delete(h.admitted.pending, a)
 	h.admitted.streams--
 	if a.addr.IsValid() {
-		countDown(h.admitted.addrs, a.addr)
+		h.count(client{addr: a.addr}, -1)
 	}
 	if a.counted {
-		countDown(h.admitted.subjects, a.subject)
+		h.count(client{subject: a.subject}, -1)
 	}
 }
 
-func countDown[K comparable](counts map[K]int, key K) {
-	if counts[key]--; counts[key] == 0 {
-		delete(counts, key)
+// streamsOf returns how many streams count for c. It needs h.mu.
+func (h *Hub) streamsOf(c client) int {
+	n := h.admitted.clients[c]
+	if h.elsewhere != nil {
+		n += h.elsewhere.streams[c]
+	}
+	return n
+}
+
+// count needs h.mu.
+func (h *Hub) count(c client, n int) {
+	add(h.admitted.clients, c, n)
+	if e := h.elsewhere; e != nil {
+		e.changed[c] = struct{}{}
+		e.tellSoon()
 	}
 }
 

@@ -1,6 +1,7 @@
 package ssehub_test
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -41,11 +42,13 @@ func (l limited) open(query string) (end func()) {
 // returns the answer.
 func (l limited) refused(query, accept string) *httptest.ResponseRecorder {
 	l.t.Helper()
-	r := httptest.NewRequest(http.MethodGet, "/?topic=n&"+query, nil)
+	ctx, cancel := context.WithTimeout(l.t.Context(), time.Second)
+	defer cancel()
+	r := httptest.NewRequest(http.MethodGet, "/?topic=n&"+query, nil).WithContext(ctx)
 	r.RemoteAddr = ""
 	r.Header.Set("Accept", accept)
 	w := httptest.NewRecorder()
-	l.Handler().ServeHTTP(w, r) // returns at once
+	l.Handler().ServeHTTP(w, r) // returns at once, unless it is no refusal
 	return w
 }
 
@@ -191,6 +194,10 @@ func TestLimitPerAddr(t *testing.T) {
 type notifying struct {
 	*httptest.ResponseRecorder
 	started chan struct{}
+}
+
+func newNotifying() notifying {
+	return notifying{httptest.NewRecorder(), make(chan struct{}, 1)}
 }
 
 func (n notifying) WriteHeader(status int) {

@@ -44,7 +44,7 @@ type Revocation struct {
 // Broker the streams of other hubs on its log end as well, when these read of it,
 // and the error is that of appending there.
 func (h *Hub) Revoke(ctx context.Context, which Revocation) (int, error) {
-	if which == (Revocation{Again: which.Again}) {
+	if which.isEmpty() {
 		return 0, nil
 	}
 	n := h.revoke(which, math.MaxInt64)
@@ -73,11 +73,24 @@ const (
 // control does what another hub, or this one, has asked for.
 func (h *Hub) control(e *Event) {
 	var which Revocation
-	if e.Message.Type != controlRevoke || json.Unmarshal(e.Message.Data, &which) != nil {
-		return // of a newer hub
+	var said told
+	switch data := e.Message.Data; e.Message.Type {
+	case controlRevoke:
+		if json.Unmarshal(data, &which) == nil && !which.isEmpty() {
+			h.revokeAsOf(which, e.Time)
+		}
+	case controlStreams:
+		if json.Unmarshal(data, &said) == nil {
+			h.hear(said)
+		}
+	default: // of a newer hub
 	}
+}
+
+// revokeAsOf is revoke by the clock of whoever asked for it.
+func (h *Hub) revokeAsOf(which Revocation, asked time.Time) {
 	before := time.Duration(math.MaxInt64)
-	if at := h.since(e.Time); h.now()-at > controlSkew {
+	if at := h.since(asked); h.now()-at > controlSkew {
 		before = at
 	}
 	h.revoke(which, before)
@@ -103,6 +116,10 @@ func (h *Hub) revoke(which Revocation, before time.Duration) int {
 		}
 	}
 	return n
+}
+
+func (which Revocation) isEmpty() bool {
+	return which == (Revocation{Again: which.Again})
 }
 
 // meets reports whether r is one of those. It needs Hub.mu.

@@ -1,0 +1,216 @@
+package ssehub
+
+import (
+	"context"
+	"encoding/json"
+	"net/netip"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/ssehub-go/ssehub/sse"
+)
+
+// With Limits.AllHubs the hubs of a log tell each other, in it, how many streams each
+// client has. What is in the log comes to all in order, so that a hub says what has
+// changed, and everything only when it is asked. Nobody knows which hubs there are: one
+// that is silent for a while counts for nothing.
+
+const (
+	controlStreams = "streams"
+	tellPause      = 50 * time.Millisecond // between two words about changes: each is an event
+	tellEvery      = 5 * time.Second       // a hub says that it is there
+	tellLapse      = 3 * tellEvery         // until it counts for nothing
+	tellAtOnce     = 500                   // clients in one event, as engines bound its size
+)
+
+// told is what a hub says.
+type told struct {
+	Hub      string               `json:"hub"`
+	All      bool                 `json:"all,omitempty"` // what it said before is void
+	Ask      bool                 `json:"ask,omitempty"` // the others should say everything
+	Subjects map[string]int       `json:"subjects,omitempty"`
+	Addrs    map[netip.Prefix]int `json:"addrs,omitempty"`
+}
+
+// elsewhere is what a hub knows of the others, and has to tell them. Hub.mu guards it.
+type elsewhere struct {
+	id      string
+	hubs    map[string]*otherHub
+	streams map[client]int // of all of them
+	changed map[client]struct{}
+	all     bool          // everything has changed
+	ask     bool          // something was missed
+	news    chan struct{} // has one when there is something to tell at once
+}
+
+type otherHub struct {
+	heard   time.Duration
+	streams map[client]int
+}
+
+func newElsewhere() *elsewhere {
+	return &elsewhere{
+		id:      uuid.NewString(),
+		hubs:    make(map[string]*otherHub),
+		streams: make(map[client]int),
+		changed: make(map[client]struct{}),
+		all:     true,
+		ask:     true,
+		news:    make(chan struct{}, 1),
+	}
+}
+
+func (e *elsewhere) tellSoon() {
+	select {
+	case e.news <- struct{}{}:
+	default:
+	}
+}
+
+// tellOthers runs until nothing more comes.
+func (h *Hub) tellOthers() {
+	if h.Ready(h.ctx) != nil {
+		return
+	}
+	tick := time.NewTicker(tellEvery)
+	defer tick.Stop()
+	for more := true; ; {
+		if !more {
+			select {
+			case <-h.elsewhere.news:
+			case <-tick.C:
+			case <-h.news.Done():
+			}
+		}
+		if h.noNews() { // its clients are on their way to the others
+			_ = h.tell(told{Hub: h.elsewhere.id, All: true}) // it lapses if they do not hear of it
+			return
+		}
+		var t told
+		t, more = h.untold()
+		pause := tellPause
+		if h.tell(t) != nil {
+			h.tellAllAgain()
+			pause = tellEvery
+		}
+		select {
+		case <-time.After(pause):
+		case <-h.news.Done():
+		}
+	}
+}
+
+// untold returns what has to be told next, and whether that leaves more.
+func (h *Hub) untold() (t told, more bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	e := h.elsewhere
+	for id, other := range e.hubs {
+		if h.now()-other.heard > tellLapse {
+			e.forget(id)
+		}
+	}
+	t = told{Hub: e.id, All: e.all, Ask: e.ask, Subjects: make(map[string]int), Addrs: make(map[netip.Prefix]int)}
+	if e.all {
+		clear(e.changed)
+		for c := range h.admitted.clients {
+			e.changed[c] = struct{}{}
+		}
+	}
+	e.all, e.ask = false, false
+	n := 0
+	for c := range e.changed {
+		if n++; n > tellAtOnce {
+			return t, true
+		}
+		delete(e.changed, c)
+		if c.addr.IsValid() {
+			t.Addrs[c.addr] = h.admitted.clients[c]
+		} else {
+			t.Subjects[c.subject] = h.admitted.clients[c]
+		}
+	}
+	return t, false
+}
+
+// tell appends to the log. After an error the others may have heard it or not.
+func (h *Hub) tell(t told) (err error) {
+	defer errorOf("the Broker", &err)
+	data, err := json.Marshal(t)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(h.ctx, tellEvery)
+	defer cancel()
+	_, err = h.appendEvent(ctx, Event{
+		Time: time.Now(), Topics: []string{controlTopic}, Message: sse.Message{Type: controlStreams, Data: data}, Ephemeral: true,
+	})
+	return err
+}
+
+// tellAllAgain has the next word say everything.
+func (h *Hub) tellAllAgain() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.elsewhere.all = true
+}
+
+// hear takes what another hub says.
+func (h *Hub) hear(t told) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	e := h.elsewhere
+	if e == nil || t.Hub == e.id {
+		return
+	}
+	other := e.hubs[t.Hub]
+	if other == nil && !t.All {
+		e.ask = true
+	}
+	if other == nil || t.All {
+		e.forget(t.Hub)
+		other = &otherHub{streams: make(map[client]int)}
+		e.hubs[t.Hub] = other
+	}
+	other.heard = h.now()
+	for subject, n := range t.Subjects {
+		e.set(other, client{subject: subject}, n)
+	}
+	for addr, n := range t.Addrs {
+		e.set(other, client{addr: addr}, n)
+	}
+	if t.Ask {
+		e.all = true
+		e.tellSoon()
+	}
+}
+
+// missed is called where a part of the log is lost. It needs h.mu.
+func (h *Hub) missed() {
+	if h.elsewhere != nil {
+		h.elsewhere.all, h.elsewhere.ask = true, true // what was told is lost, too
+		h.elsewhere.tellSoon()
+	}
+}
+
+func (e *elsewhere) set(other *otherHub, c client, n int) {
+	more := max(0, n) - other.streams[c]
+	add(e.streams, c, more)
+	add(other.streams, c, more)
+}
+
+func (e *elsewhere) forget(id string) {
+	if other := e.hubs[id]; other != nil {
+		for c, n := range other.streams {
+			add(e.streams, c, -n)
+		}
+		delete(e.hubs, id)
+	}
+}
+
+func add(counts map[client]int, c client, n int) {
+	if counts[c] += n; counts[c] == 0 {
+		delete(counts, c)
+	}
+}
