@@ -30,7 +30,7 @@ type Subscription struct {
 	ownPool  bool          // http has a Transport of its own
 	fromHub  bool          // the connection's stream began like a hub's
 	epoch    string        // of that hub's ids
-	newest   uint64        // number that it has sent, to know what comes twice
+	next     uint64        // number that was not delivered yet, to know what comes twice
 
 	mu     sync.Mutex // guards the rest, and is not held while callbacks run
 	lastID string     // written by the run goroutine alone

@@ -10,25 +10,26 @@ import (
 // startFrom takes the place from which a hub's stream goes on. Only behind an
 // id that the hub has recognised are its numbers above that id's.
 func (s *Subscription) startFrom(hello sse.Hello) {
-	s.fromHub, s.epoch, s.newest = true, hello.Epoch, 0
+	s.fromHub, s.epoch, s.next = true, hello.Epoch, 0
 	if seq, ok := s.seq(s.lastID); ok && hello.Verdict == sse.VerdictResumed {
-		s.newest = seq
+		s.next = seq + 1
 	}
 }
 
 // isDuplicate reports whether an event that has brought its id was delivered
 // before, as may happen where events come to the hub twice. Numbers rise within
-// an epoch, so the newest is all there is to remember. Ids that are not the
-// hub's, of an application that writes to the same stream, are not judged.
+// an epoch, so the next is all there is to remember; that of a state may be 0, as
+// of before the first event. Ids that are not the hub's, of an application that
+// writes to the same stream, are not judged.
 func (s *Subscription) isDuplicate(id string) bool {
 	seq, ok := s.seq(id)
 	if !ok {
 		return false
 	}
-	if seq <= s.newest {
+	if seq < s.next {
 		return true
 	}
-	s.newest = seq
+	s.next = seq + 1
 	return false
 }
 

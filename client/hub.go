@@ -57,7 +57,7 @@ func (s *Subscription) forgetHub(idle *idleReader) {
 func (s *Subscription) told(ctx context.Context, m sse.Message) error {
 	var gap sse.Gap
 	_ = json.Unmarshal(m.Data, &gap) // unreadable or not, it is a loss
-	s.newest = 0
+	s.next = 0
 	s.count(gap)
 	return s.deliverControl(ctx, m)
 }

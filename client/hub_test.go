@@ -94,6 +94,15 @@ func TestDuplicates(t *testing.T) {
 	}
 }
 
+// The state of a topic that has no event yet is one as well, though its number is 0.
+func TestStateBeforeFirstEvent(t *testing.T) {
+	const hello = "event: ssehub.hello\ndata: {\"epoch\":\"e\",\"verdict\":\"fresh\"}\n\n"
+	run(t, nil, steps{stays(hello + "id: e-0\ndata: state\n\nid: e-0\ndata: again\n\nid: e-1\ndata: 1\n\n")}, func(t *testing.T, sub *client.Subscription, s *script) {
+		require.Equal(t, sse.Message{ID: "e-0", Data: []byte("state")}, <-sub.Events())
+		require.Equal(t, sse.Message{ID: "e-1", Data: []byte("1")}, <-sub.Events())
+	})
+}
+
 // A duplicate that was dropped does not move the id back.
 func TestDuplicateKeepsID(t *testing.T) {
 	const hello = "event: ssehub.hello\ndata: {\"epoch\":\"e\",\"verdict\":\"resumed\"}\n\n"
