@@ -96,8 +96,8 @@
 // key whose newest event is older than that is gone. (TestBrokerSharesLog,
 // TestBrokerFails, TestBrokerDropsUnread, TestBrokerBeginsAnew,
 // TestBrokerNodeBehind, TestBrokerDownAtStart, TestBrokerShutdown, TestRecall,
-// TestRecallIsShared, TestRecallMeetsTrim, TestRecallFails, TestRecallRules, and
-// TestModel)
+// TestRecallIsShared, TestRecallMeetsTrim, TestRecallFails, TestRecallBrokerAway,
+// TestRecallRules, and TestModel)
 //
 // # Guarantees
 //

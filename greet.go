@@ -20,12 +20,11 @@ func (r *reader) goOn(ctx context.Context, lastEventID string) error {
 			return err
 		}
 	}
-	r.goOnFrom(ctx, lastEventID, pos, verdict)
-	return nil
+	return r.goOnFrom(ctx, lastEventID, pos, verdict)
 }
 
-// goOnFrom is goOn where the verdict is known.
-func (r *reader) goOnFrom(ctx context.Context, lastEventID string, pos Position, verdict string) {
+// goOnFrom is goOn where the verdict is known, but for what only the broker may have.
+func (r *reader) goOnFrom(ctx context.Context, lastEventID string, pos Position, verdict string) error {
 	head := r.joined
 	if lastEventID == "" {
 		r.cursor = head
@@ -34,7 +33,7 @@ func (r *reader) goOnFrom(ctx context.Context, lastEventID string, pos Position,
 			id = Position{} // that comes behind the state
 		}
 		r.hello(sse.VerdictFresh, id)
-		return
+		return nil
 	}
 	if verdict == sse.VerdictResumed {
 		r.cursor = pos.Seq
@@ -42,15 +41,21 @@ func (r *reader) goOnFrom(ctx context.Context, lastEventID string, pos Position,
 	forgotten := r.lookUpPast()
 	views, lost, floor := r.look(head)
 	lost = append(lost, forgotten...)
-	if verdict == sse.VerdictResumed && len(lost) > 0 && !r.recallFrom(ctx, pos) {
-		verdict = sse.VerdictGap
+	if verdict == sse.VerdictResumed && len(lost) > 0 {
+		recalled, err := r.recallFrom(ctx, pos)
+		if err != nil {
+			return err
+		}
+		if !recalled {
+			verdict = sse.VerdictGap
+		}
 	}
 	// The id of the hello is the one the client came with. Had it a new one, a
 	// client that is cut before the gap would never be told.
 	r.hello(verdict, pos)
 	switch verdict {
 	case sse.VerdictResumed:
-		return
+		return nil
 	case sse.VerdictGap:
 		r.control = r.appendGaps(r.control, sse.ReasonWindow, lost, floor)
 	default:
@@ -58,6 +63,7 @@ func (r *reader) goOnFrom(ctx context.Context, lastEventID string, pos Position,
 		lost = r.allSeats()
 	}
 	r.goOnAt(lost, floor, views)
+	return nil
 }
 
 func (r *reader) allSeats() []*seat {

@@ -97,7 +97,7 @@ func (r *reader) joinAgain() (err error) {
 	}
 	r.leave()
 	if err = r.sit(topics); err == nil { // from is of the life that is over: nobody must be asked
-		r.goOnFrom(r.hub.ctx, from.String(), from, sse.VerdictEpoch)
+		err = r.goOnFrom(r.hub.ctx, from.String(), from, sse.VerdictEpoch)
 	}
 	return err
 }

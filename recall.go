@@ -62,18 +62,21 @@ type pages struct {
 }
 
 // recallFrom has r go on behind pos in the broker's log, and reports false if that does
-// not reach back to it, or cannot be asked.
-func (r *reader) recallFrom(ctx context.Context, pos Position) bool {
+// not reach back to it. An error says that nobody knows for now.
+func (r *reader) recallFrom(ctx context.Context, pos Position) (bool, error) {
 	if r.hub.opts.Broker == nil {
-		return false
+		return false, nil
 	}
 	bounds, err := r.hub.askBounds(ctx)
-	if err != nil || bounds.Epoch != pos.Epoch || bounds.First > pos.Seq+1 {
-		return false
+	if err != nil {
+		return false, fmt.Errorf("ssehub: bounds of broker: %w", err)
+	}
+	if bounds.Epoch != pos.Epoch || bounds.First > pos.Seq+1 {
+		return false, nil
 	}
 	r.recall = &recall{at: pos.Seq, until: r.joined}
 	r.cursor, r.past = r.joined, nil
-	return true
+	return true, nil
 }
 
 // nextRecalled returns frames from the broker, nil when r has all of them. Where the

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -231,6 +233,36 @@ func TestRecallFails(t *testing.T) {
 		require.Equal(t, sse.TypeGap, (<-sub.Events()).Type)
 		publish(t, hub, "t", "behind")
 		require.Equal(t, "behind", string((<-sub.Events()).Data))
+	})
+}
+
+// Fault 94: while the broker cannot be asked nobody knows whether it has the rest. A
+// client is sent away and gets everything later; in process the error is returned.
+func TestRecallBrokerAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, hub, start := newRecalling(t, ssehub.Options{})
+		publishNumbers(t, hub, "t", 1, 100)
+		synctest.Wait()
+		down := errors.New("engine down")
+		b.Fail(down)
+		req := httptest.NewRequest(http.MethodGet, "/", nil)
+		req.Header.Set("Accept", "text/event-stream")
+		req.Header.Set("Last-Event-ID", start.String())
+		away := httptest.NewRecorder()
+		hub.Handler("t").ServeHTTP(away, req)
+		require.Regexp(t, `^retry: \d+\n$`, away.Body.String())
+		_, err := hub.Resume(t.Context(), start.String(), "t")
+		require.ErrorIs(t, err, down)
+		_, _, err = hub.History(t.Context(), "t", start, 0)
+		require.ErrorIs(t, err, down)
+		recent, _ := stream(t, hub.Handler("t"), "/", ssehub.Position{Epoch: start.Epoch, Seq: 95}.String())
+		synctest.Wait()
+		require.Len(t, eventIDs(t, recent.Messages()), 5, "that needs no broker")
+		b.Fail(nil)
+		rec, _ := stream(t, hub.Handler("t"), "/", start.String())
+		synctest.Wait()
+		require.Empty(t, gaps(t, rec.Messages()))
+		require.Len(t, eventIDs(t, rec.Messages()), 100)
 	})
 }
 

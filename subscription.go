@@ -34,7 +34,7 @@ func (h *Hub) Subscribe(ctx context.Context, topics ...string) (*Subscription, e
 // with the id lastEventID, which is the text of a [Position]. An empty one
 // means now. If something is missing since then, a message of type
 // [sse.TypeGap] comes first. Where only a Broker knows whether there is such an event,
-// its error is returned as well.
+// or has what follows, its error is returned as well.
 func (h *Hub) Resume(ctx context.Context, lastEventID string, topics ...string) (*Subscription, error) {
 	names, err := checkTopics(topics)
 	if err != nil {
