@@ -3,6 +3,7 @@ package ssehub_test
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -16,11 +17,11 @@ import (
 // silent is a Broker that can stop to answer, as an engine whose process is stopped.
 type silent struct {
 	*brokertest.Memory
-	on bool // nothing else runs in the bubble when the test changes it
+	on atomic.Bool
 }
 
 func (s *silent) Bounds(ctx context.Context) (ssehub.Bounds, error) {
-	if s.on {
+	if s.on.Load() {
 		<-ctx.Done()
 	}
 	return s.Memory.Bounds(ctx)
@@ -34,7 +35,7 @@ func TestBrokerStats(t *testing.T) {
 		err        error
 	}{
 		"down":   {func(s *silent) { s.Fail(down) }, func(s *silent) { s.Fail(nil) }, down},
-		"silent": {func(s *silent) { s.on = true }, func(s *silent) { s.on = false }, context.DeadlineExceeded},
+		"silent": {func(s *silent) { s.on.Store(true) }, func(s *silent) { s.on.Store(false) }, context.DeadlineExceeded},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
