@@ -181,12 +181,14 @@ type Stats struct {
 	Evicted     int64    // bytes dropped because of Options.MaxHistory, ever
 	Draining    bool     // Shutdown or Close has begun
 	Streams     int      // of Handlers, and requests for them: what Limits.Streams is about
+	MaxStreams  int      // Limits.Streams; zero means no limit
+	MaxBytes    int64    // Options.MaxHistory, what Bytes may be; zero means no limit
 
 	// GapsByReason has a number for each of sse.ReasonWindow, ReasonOverflow,
 	// ReasonEpoch, ReasonInvalid and ReasonAhead; Gaps is their sum.
 	GapsByReason map[string]uint64
 	Joined       uint64 // subscribers, ever
-	// Refused counts the requests to Handlers that got no stream, ever, by the
+	// Refused counts the requests to Handlers that got no stream, ever, by each
 	// reason: "site", "denied", "streams", "subject", "addr", "topic", "rate",
 	// "broker" and "shutdown", see Options.AllowedOrigins, Authorize and Limits.
 	Refused        map[string]uint64
@@ -238,9 +240,13 @@ func (h *Hub) countAll() (Stats, []seated) {
 		Evicted:        h.evicted,
 		Draining:       h.draining,
 		Streams:        h.admitted.streams,
+		MaxStreams:     h.opts.Limits.Streams,
 		Joined:         h.joined,
 		Published:      h.putEvents,
 		PublishedBytes: h.putBytes,
+	}
+	if h.opts.MaxHistory != noMaxHistory {
+		s.MaxBytes = h.opts.MaxHistory
 	}
 	if head := h.head.Load(); h.acked.Epoch == h.epoch && h.acked.Seq > head {
 		s.Broker.Unread = h.acked.Seq - head

@@ -194,6 +194,7 @@ const (
 const (
 	defaultAge       = 10 * time.Minute
 	defaultHeartbeat = 15 * time.Second
+	noMaxHistory     = math.MaxInt64 / 2 // with an eighth more it is still a number
 )
 
 func (o *Options) withDefaults() Options {
@@ -212,7 +213,7 @@ func (o *Options) withDefaults() Options {
 	setDefault(&opts.History.Age, defaultAge)
 	setDefault(&opts.MaxHistory, 1<<30)
 	if opts.MaxHistory < 0 {
-		opts.MaxHistory = math.MaxInt64 / 2 // with an eighth more it is still a number
+		opts.MaxHistory = noMaxHistory
 	}
 	setDefault(&opts.Heartbeat, defaultHeartbeat)
 	setDefault(&opts.WriteTimeout, sse.DefaultWriteTimeout)

@@ -1,7 +1,6 @@
 package ssehub
 
 import (
-	"maps"
 	"math"
 	"net/http"
 	"strconv"
@@ -27,10 +26,13 @@ const (
 	refusedEnding  refusal = "shutdown" //
 )
 
+var reasonsToRefuse = [...]refusal{refusedSite, refusedDenied, refusedStreams, refusedSubject, refusedAddr,
+	refusedTopic, refusedRate, refusedBroker, refusedEnding}
+
 // refusals counts them, and logs no more of them than somebody can read.
 type refusals struct {
 	mu     sync.Mutex
-	counts map[string]uint64
+	counts map[refusal]uint64
 	from   time.Duration // of the second in which
 	logged int           // that many were
 	unsaid int           // since one was
@@ -56,9 +58,9 @@ func (s *refusals) count(why refusal, now time.Duration) (unsaid int, log bool) 
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.counts == nil {
-		s.counts = make(map[string]uint64)
+		s.counts = make(map[refusal]uint64)
 	}
-	s.counts[string(why)]++
+	s.counts[why]++
 	if now-s.from >= time.Second {
 		s.from, s.logged = now, 0
 	}
@@ -71,12 +73,15 @@ func (s *refusals) count(why refusal, now time.Duration) (unsaid int, log bool) 
 	return unsaid, true
 }
 
-// snapshot returns the number of each.
+// snapshot returns the number of each, zeros too: who reads them must be able to see
+// the first one come.
 func (s *refusals) snapshot() map[string]uint64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	counts := make(map[string]uint64, len(s.counts))
-	maps.Copy(counts, s.counts)
+	counts := make(map[string]uint64, len(reasonsToRefuse))
+	for _, why := range reasonsToRefuse {
+		counts[string(why)] = s.counts[why]
+	}
 	return counts
 }
 

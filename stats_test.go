@@ -311,3 +311,25 @@ func TestStatsDuringStorm(t *testing.T) {
 	stop()
 	<-asked
 }
+
+// Stats tell what the limits are, zero where there is none, and of each reason to
+// refuse, also before the first refusal.
+func TestStatsLimits(t *testing.T) {
+	for name, tt := range map[string]struct {
+		opts    *ssehub.Options
+		streams int
+		bytes   int64
+	}{
+		"defaults": {nil, 0, 1 << 30},
+		"limits":   {&ssehub.Options{MaxHistory: 5, Limits: ssehub.Limits{Streams: 3}}, 3, 5},
+		"none":     {&ssehub.Options{MaxHistory: -1}, 0, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newHub(t, tt.opts).Stats()
+			require.Equal(t, tt.streams, s.MaxStreams)
+			require.Equal(t, tt.bytes, s.MaxBytes)
+			require.Equal(t, map[string]uint64{"site": 0, "denied": 0, "streams": 0, "subject": 0, "addr": 0, "topic": 0,
+				"rate": 0, "broker": 0, "shutdown": 0}, s.Refused)
+		})
+	}
+}
