@@ -37,7 +37,8 @@ func buildAndRun(m *testing.M) int {
 	defer os.RemoveAll(programs)
 	root := filepath.Join("..", "..")
 	for dir, packages := range map[string][]string{
-		root: {"./examples/quickstart", "./examples/prices", "./examples/login", "./examples/ticket", "./examples/llm"},
+		root: {"./examples/quickstart", "./examples/prices", "./examples/login", "./examples/ticket",
+			"./examples/llm", "./examples/chat"},
 		filepath.Join(root, "examples", "cluster"): {"."},
 	} {
 		args := []string{"build", "-o", programs}
