@@ -38,7 +38,7 @@ func buildAndRun(m *testing.M) int {
 	root := filepath.Join("..", "..")
 	for dir, packages := range map[string][]string{
 		root: {"./examples/quickstart", "./examples/prices", "./examples/login", "./examples/ticket",
-			"./examples/llm", "./examples/chat", "./examples/progress"},
+			"./examples/llm", "./examples/chat", "./examples/progress", "./examples/table"},
 		filepath.Join(root, "examples", "cluster"): {"."},
 	} {
 		args := []string{"build", "-o", programs}
