@@ -1,6 +1,7 @@
 package ssehub_test
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -26,7 +27,7 @@ func TestDocsNameRealTests(t *testing.T) {
 			tests[string(m[1])] = true
 		}
 	}
-	for _, file := range []string{"doc.go", "README.md", "SECURITY.md", "CONTRIBUTING.md", "docs/scale.md"} {
+	for _, file := range documents(t) {
 		text, err := os.ReadFile(file)
 		require.NoError(t, err)
 		for _, name := range regexp.MustCompile(`\b(?:Test|Fuzz|Benchmark)[A-Z]\w+`).FindAllString(string(text), -1) {
@@ -35,12 +36,62 @@ func TestDocsNameRealTests(t *testing.T) {
 	}
 }
 
-// The programs that the README shows compile as they stand, the parts of
-// programs inside of one.
-func TestReadmeCompiles(t *testing.T) {
-	text, err := os.ReadFile("README.md")
+// documents are all files that say something of the code.
+func documents(t *testing.T) []string {
+	guides, err := filepath.Glob("docs/*.md")
 	require.NoError(t, err)
-	const around = `package main
+	return append(guides, "doc.go", "README.md", "SECURITY.md", "CONTRIBUTING.md")
+}
+
+// The programs that the README and the guides show compile as they stand, the parts of
+// programs inside of one. What needs another module is shown by its examples.
+func TestDocsCompile(t *testing.T) {
+	guides, err := filepath.Glob("docs/*.md")
+	require.NoError(t, err)
+	dir := newModule(t)
+	n := 0
+	for _, file := range append([]string{"README.md"}, guides...) {
+		text, err := os.ReadFile(file)
+		require.NoError(t, err)
+		for _, m := range regexp.MustCompile("(?s)```go\n(.*?)```").FindAllSubmatch(text, -1) {
+			n++
+			program := filepath.Join(dir, fmt.Sprint(filepath.Base(file), n), "main.go")
+			require.NoError(t, os.Mkdir(filepath.Dir(program), 0o700))
+			require.NoError(t, os.WriteFile(program, []byte(inProgram(string(m[1]))), 0o600))
+		}
+	}
+	require.GreaterOrEqual(t, n, 13)
+	vet := exec.Command("go", "vet", "-mod=mod", "./...")
+	vet.Dir = dir
+	vet.Env = append(os.Environ(), "GOWORK=off")
+	out, err := vet.CombinedOutput()
+	require.NoError(t, err, "%s", out)
+}
+
+// newModule returns the folder of a module that uses this one.
+func newModule(t *testing.T) string {
+	root, err := os.Getwd()
+	require.NoError(t, err)
+	dir := t.TempDir()
+	mod := "module docs\n\ngo 1.26\n\nrequire github.com/ssehub-go/ssehub v0.0.0\n\nreplace github.com/ssehub-go/ssehub => " + root + "\n"
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "go.mod"), []byte(mod), 0o600))
+	sums, err := os.ReadFile("go.sum")
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "go.sum"), sums, 0o600))
+	return dir
+}
+
+// inProgram puts a part of a program into one, with what the part may use.
+func inProgram(code string) string {
+	if regexp.MustCompile(`(?m)^package main`).MatchString(code) {
+		return code
+	}
+	code = regexp.MustCompile(`(?m)^err := sub.Err\(\)$`).ReplaceAllString(code, "_ = sub.Err()")
+	code = regexp.MustCompile(`(?m)^hub := ssehub.New\(&`).ReplaceAllString(code, "hub = ssehub.New(&")
+	return partPrelude + code + "\n}}}\n\nfunc main() {}\n"
+}
+
+const partPrelude = `package main
 
 import (
 	"context"
@@ -90,18 +141,3 @@ var url, prompt string
 func part(w http.ResponseWriter, r *http.Request, ctx context.Context, server *http.Server, page *template.Template, lines chan string) {
 	{ hub := ssehub.New(nil); _ = hub; {
 `
-	parts := regexp.MustCompile("(?s)```go\n(.*?)```").FindAllSubmatch(text, -1)
-	require.GreaterOrEqual(t, len(parts), 6)
-	for _, m := range parts {
-		code := string(m[1])
-		if !regexp.MustCompile(`(?m)^package main`).MatchString(code) {
-			code = around + code + "\n}}}\n\nfunc main() {}\n"
-			code = regexp.MustCompile(`(?m)^err := sub.Err\(\)$`).ReplaceAllString(code, "_ = sub.Err()")
-			code = regexp.MustCompile(`(?m)^hub := ssehub.New\(&`).ReplaceAllString(code, "hub = ssehub.New(&")
-		}
-		file := filepath.Join(t.TempDir(), "main.go")
-		require.NoError(t, os.WriteFile(file, []byte(code), 0o600))
-		out, err := exec.Command("go", "build", "-o", os.DevNull, file).CombinedOutput()
-		require.NoError(t, err, "%s\n%s", code, out)
-	}
-}
