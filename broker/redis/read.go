@@ -108,11 +108,11 @@ func (l *Log) page(ctx context.Context, after ssehub.Position, until uint64) ([]
 func (l *Log) wait(ctx context.Context, seq uint64) error {
 	due, cancel := context.WithTimeout(ctx, lull+patience)
 	defer cancel()
-	due, cancel = undated(due)
-	defer cancel()
 	after := strconv.FormatUint(seq, 10) + "-" + strconv.FormatUint(math.MaxUint64, 10)
-	err := l.client.Do(due, l.client.B().Xread().Count(1).Block(lull.Milliseconds()).Streams().
-		Key(l.keys[0]).Id(after).Build()).Error()
+	_, err := within(due, func(ctx context.Context) (struct{}, error) {
+		return struct{}{}, l.client.Do(ctx, l.client.B().Xread().Count(1).Block(lull.Milliseconds()).Streams().
+			Key(l.keys[0]).Id(after).Build()).Error()
+	})
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()

@@ -155,16 +155,9 @@ var errAnswer = errors.New("redis: unexpected answer of the script")
 
 // run runs a script, whose answer is some texts.
 func (l *Log) run(ctx context.Context, script *rueidis.Lua, args ...string) ([]string, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	undated, cancel := undated(ctx)
-	defer cancel()
-	got, err := script.Exec(undated, l.client, l.keys, append(l.life(), args...)).AsStrSlice()
-	if err != nil && ctx.Err() != nil {
-		err = ctx.Err()
-	}
-	return got, err
+	return within(ctx, func(ctx context.Context) ([]string, error) {
+		return script.Exec(ctx, l.client, l.keys, append(l.life(), args...)).AsStrSlice()
+	})
 }
 
 // life is what all scripts need: the epoch to begin, should it be time for another,
@@ -177,11 +170,41 @@ func (l *Log) life() []string {
 	return []string{strings.ReplaceAll(uuid.NewString()[:13], "-", ""), durable}
 }
 
-// undated returns a context that ends with ctx and has no deadline: the client would
-// hand that to the system, and then does not notice when ctx is cancelled before, and
-// gives up a connection that others use.
-func undated(ctx context.Context) (context.Context, context.CancelFunc) {
-	without, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	stop := context.AfterFunc(ctx, cancel)
-	return without, func() { stop(); cancel() }
+// grace is for the client to end what was given up.
+const grace = 100 * time.Millisecond
+
+// within returns what f does, or the error of ctx soon after that has ended. For as long
+// as the client connects to a server that does not answer, which is five seconds, it
+// heeds no context; f is left to itself then.
+//
+// The context of f ends with ctx and has no deadline: the client would hand that to the
+// system, and then does not notice when ctx is cancelled before, and gives up a
+// connection that others use.
+func within[T any](ctx context.Context, f func(context.Context) (T, error)) (got T, err error) {
+	if err := ctx.Err(); err != nil {
+		return got, err
+	}
+	undated, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	done := make(chan func() (T, error), 1)
+	go func() {
+		got, err := f(undated)
+		done <- func() (T, error) { return got, err }
+	}()
+	select {
+	case result := <-done:
+		return result()
+	case <-ctx.Done():
+	}
+	cancel()
+	timer := time.NewTimer(grace)
+	defer timer.Stop()
+	select {
+	case result := <-done:
+		if got, err = result(); err == nil {
+			return got, nil
+		}
+	case <-timer.C:
+	}
+	return got, ctx.Err()
 }

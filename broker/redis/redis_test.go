@@ -5,6 +5,9 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"net"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"syscall"
@@ -445,6 +448,48 @@ func TestServerAway(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A server that takes connections and says nothing holds up nobody for longer than his
+// context, not even while the client connects to it again.
+func TestServerSilent(t *testing.T) {
+	engine := startEngine(t, always...)
+	log := open(t, engine, &redis.Options{Durable: true})
+	last := add(t, log, "1")
+	engine.kill()
+	socket := filepath.Join(engine.dir, "s")
+	require.NoError(t, os.Remove(socket))
+	silent, err := net.Listen("unix", socket)
+	require.NoError(t, err)
+	calls := []func(context.Context) error{
+		func(ctx context.Context) error { _, err := log.Append(ctx, event("x")); return err },
+		func(ctx context.Context) error { _, err := log.Bounds(ctx); return err },
+		func(ctx context.Context) (err error) {
+			for _, err = range log.Read(ctx, ssehub.Range{After: last, Follow: true}) {
+			}
+			return err
+		},
+	}
+	for range 3 {
+		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+		ended := make(chan error)
+		began := time.Now()
+		for _, call := range calls {
+			go func() { ended <- call(ctx) }()
+		}
+		for range calls {
+			require.Error(t, receive(t, ended))
+		}
+		require.Less(t, time.Since(began), time.Second)
+		cancel()
+	}
+	require.NoError(t, silent.Close())
+	engine.start()
+	require.Eventually(t, func() bool {
+		_, err := log.Append(t.Context(), event("2"))
+		return err == nil
+	}, patience, time.Millisecond)
+	require.Equal(t, "1 2", texts(t, log))
 }
 
 // A context that is cancelled long before its deadline ends a Read that waits, and one
