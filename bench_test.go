@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/ssehub-go/ssehub"
+	"github.com/ssehub-go/ssehub/broker/brokertest"
 	"github.com/ssehub-go/ssehub/sse"
 	"github.com/stretchr/testify/require"
 )
@@ -160,5 +161,37 @@ func BenchmarkSubscription(b *testing.B) {
 	for b.Loop() {
 		_, _ = hub.Publish(b.Context(), "n", m)
 		<-sub.Events()
+	}
+}
+
+// BenchmarkFollow is how many events a second one hub follows from a Broker that
+// costs next to nothing itself.
+func BenchmarkFollow(b *testing.B) {
+	brokertest.BenchmarkFollow(b, func(testing.TB) ssehub.Broker { return new(brokertest.Memory) })
+}
+
+// BenchmarkFollowShards is the same for the events of several logs, one hub for each,
+// in one process: all that they keep is read as the hubs start.
+func BenchmarkFollowShards(b *testing.B) {
+	for _, shards := range []int{1, 2, 4} {
+		b.Run(fmt.Sprint(shards), func(b *testing.B) {
+			logs := make([]brokertest.Memory, shards)
+			e := ssehub.Event{Message: sse.Message{Data: []byte(strings.Repeat("x", 64))}}
+			for i := range b.N {
+				e.Topics = []string{fmt.Sprint("t", i%1000)}
+				_, err := logs[i%shards].Append(b.Context(), e)
+				require.NoError(b, err)
+			}
+			hubs := make([]*ssehub.Hub, shards)
+			b.ResetTimer()
+			for i := range hubs {
+				hubs[i] = newHub(b, &ssehub.Options{Broker: &logs[i]})
+			}
+			for _, hub := range hubs {
+				require.NoError(b, hub.Ready(b.Context()))
+			}
+			b.StopTimer()
+			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "follow/s")
+		})
 	}
 }

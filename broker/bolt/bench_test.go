@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/ssehub-go/ssehub"
+	"github.com/ssehub-go/ssehub/broker/bolt"
+	"github.com/ssehub-go/ssehub/broker/brokertest"
 )
 
 // Each event is on the disk when Append returns; those that are appended at the
@@ -70,4 +72,11 @@ func BenchmarkRead(b *testing.B) {
 			}
 		}
 	}
+}
+
+// How fast a hub follows a file that is synced.
+func BenchmarkFollow(b *testing.B) {
+	brokertest.BenchmarkFollow(b, func(t testing.TB) ssehub.Broker {
+		return open(t, newPath(t), &bolt.Options{Events: -1, Bytes: -1})
+	})
 }

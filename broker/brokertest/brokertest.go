@@ -5,7 +5,8 @@
 //		brokertest.Run(t, brokertest.Harness{New: open, Trim: trim, Restart: restart})
 //	}
 //
-// It has a Broker in memory, too, that can be made to fail.
+// It has a Broker in memory, too, that can be made to fail, and a benchmark of how
+// fast a hub follows one.
 package brokertest
 
 import (

@@ -66,20 +66,32 @@ func event(topic, text string) ssehub.Event {
 // appendBulk appends n events faster.
 func (s *suite) appendBulk(b ssehub.Broker, n int) {
 	s.Helper()
-	const appenders = 30
+	s.must(appendAll(s.ctx, b, n, 30, func(i int) ssehub.Event { return event("t", strconv.Itoa(i)) }))
+}
+
+// appendAll appends n events, by as many at once as there are appenders.
+func appendAll(ctx context.Context, b ssehub.Broker, n, appenders int, event func(i int) ssehub.Event) error {
 	failed := make(chan error, appenders)
-	for i := range appenders {
+	for first := range appenders {
 		go func() {
 			var err error
-			for k := i; k < n && err == nil; k += appenders {
-				_, err = b.Append(s.ctx, event("t", strconv.Itoa(k)))
+			for i := first; i < n && err == nil; i += appenders {
+				_, err = b.Append(ctx, event(i))
 			}
 			failed <- err
 		}()
 	}
 	for range appenders {
-		s.must(s.receive(failed))
+		select {
+		case err := <-failed:
+			if err != nil {
+				return err
+			}
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 	}
+	return nil
 }
 
 // receive waits no longer than the test may take.

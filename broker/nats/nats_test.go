@@ -331,6 +331,13 @@ func BenchmarkAppend(b *testing.B) {
 	}
 }
 
+// How fast a hub follows a server in its own process.
+func BenchmarkFollow(b *testing.B) {
+	brokertest.BenchmarkFollow(b, func(t testing.TB) ssehub.Broker {
+		return open(t, startEngine(t).url(), &nats.Options{Events: -1, Bytes: -1})
+	})
+}
+
 var events = flag.Int("events", 0, "for TestNodes and TestCluster; 0: a few")
 
 // Two hubs whose clients hop between them, while the server is restarted.

@@ -623,3 +623,10 @@ func BenchmarkRead(b *testing.B) {
 		require.Equal(b, 1000, n)
 	}
 }
+
+// How fast a hub follows a server that syncs.
+func BenchmarkFollow(b *testing.B) {
+	brokertest.BenchmarkFollow(b, func(t testing.TB) ssehub.Broker {
+		return open(t, startEngine(t, "-c", "fsync=on"), &postgres.Options{Events: -1})
+	})
+}

@@ -645,3 +645,10 @@ func BenchmarkRead(b *testing.B) {
 		require.Equal(b, 1000, n)
 	}
 }
+
+// How fast a hub follows a server without a disk.
+func BenchmarkFollow(b *testing.B) {
+	brokertest.BenchmarkFollow(b, func(t testing.TB) ssehub.Broker {
+		return open(t, startEngine(t, nothing...), &redis.Options{Events: -1, Bytes: -1})
+	})
+}
