@@ -42,11 +42,13 @@ func statementsFor(table string) statements {
 		// An empty epoch is one that is over.
 		bounds: words(`SELECT CASE WHEN timeline = TIMELINE THEN epoch ELSE '' END,
 			coalesce((SELECT min(seq) FROM LOG), last + 1), last FROM META`),
-		// One row without an event if there is none; up to a number, and a size.
+		// One row without an event if there is none; up to a number, and a size. The number
+		// is no bound of the inner query: for a range of two the server's general plan,
+		// which it keeps, reads and sorts all that is behind $1.
 		page: words(`SELECT CASE WHEN timeline = TIMELINE THEN epoch ELSE '' END, seq, event
 			FROM META LEFT JOIN (
 				SELECT seq, event, octet_length(event) AS size, sum(octet_length(event)) OVER (ORDER BY seq) AS total
-				FROM (SELECT seq, event FROM LOG WHERE seq > $1 AND seq <= $2 ORDER BY seq LIMIT 256) AS part
+				FROM (SELECT seq, event FROM LOG WHERE seq > $1 ORDER BY seq LIMIT 256) AS part WHERE seq <= $2
 			) AS page ON total - size < 1048576 ORDER BY seq`),
 		// Until the commit nobody else appends. The statements behind it see what was
 		// committed before.
