@@ -16,6 +16,7 @@ func TestImportDirection(t *testing.T) {
 		root + "/sse":                 {},
 		root + "/client":              {root + "/sse"},
 		root + "/ssetest":             {root + "/sse"},
+		root + "/js":                  {},
 		root:                          {root + "/sse", "github.com/google/uuid"},
 		root + "/broker/brokertest":   {root, root + "/sse", "github.com/google/uuid"},
 		root + "/examples/prices":     {root, root + "/sse", "github.com/google/uuid"},

@@ -53,9 +53,9 @@ func openPageAt(t *testing.T, addr, path string) *page {
 }
 
 // another opens a page in another tab of the same browser, with its cookies.
-func (p *page) another(url string) *page {
+func (p *page) another(url string, options ...chromedp.ContextOption) *page {
 	p.t.Helper()
-	ctx, cancel := chromedp.NewContext(p.ctx)
+	ctx, cancel := chromedp.NewContext(p.ctx, options...)
 	p.t.Cleanup(cancel)
 	return pageIn(p.t, ctx, url)
 }
@@ -66,6 +66,12 @@ func pageIn(t *testing.T, ctx context.Context, url string) *page {
 	p.watchConsole()
 	p.do(chromedp.Navigate(url))
 	return p
+}
+
+// close closes the tab.
+func (p *page) close() {
+	p.t.Helper()
+	assert.NoError(p.t, chromedp.Cancel(p.ctx))
 }
 
 func chromium(t *testing.T) string {
