@@ -59,6 +59,10 @@ var kinds = map[string]kind{
 
 // forEach runs a test behind each proxy. It takes a hub and the address of the proxy.
 func forEach(t *testing.T, opts ssehub.Options, test func(t *testing.T, k kind, hub *ssehub.Hub, addr string)) {
+	forEachOf(kinds, t, opts, test)
+}
+
+func forEachOf(kinds map[string]kind, t *testing.T, opts ssehub.Options, test func(t *testing.T, k kind, hub *ssehub.Hub, addr string)) {
 	for name, k := range kinds {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
