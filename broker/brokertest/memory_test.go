@@ -1,6 +1,7 @@
 package brokertest_test
 
 import (
+	"errors"
 	"testing"
 
 	"github.com/ssehub-go/ssehub"
@@ -21,5 +22,14 @@ func TestMemory(t *testing.T) {
 			return b
 		},
 		Forgets: true,
+	})
+}
+
+func TestMemoryOutage(t *testing.T) {
+	b := new(brokertest.Memory)
+	brokertest.RunOutage(t, brokertest.Outage{
+		Open: func(testing.TB) ssehub.Broker { return b },
+		Down: func(testing.TB) { b.Fail(errors.New("engine down")) },
+		Up:   func(testing.TB) { b.Fail(nil) },
 	})
 }

@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
-	"net/http"
-	"net/http/httptest"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -50,19 +48,11 @@ func RunNodes(t *testing.T, n Nodes) {
 	defer cancel()
 	run := &nodes{T: t, Nodes: n, ctx: ctx, each: n.Events / nodeTopics}
 	for range nodeCount {
-		hub := ssehub.New(&ssehub.Options{Broker: n.Open(t), Retry: 50 * time.Millisecond, History: ssehub.Retention{Events: -1, Bytes: -1}})
-		server := httptest.NewServer(hub.Handler("t.0", "t.1", "t.2", "t.3", "t.4"))
-		t.Cleanup(func() {
-			hub.Close()
-			server.Close()
-		})
-		if err := hub.Ready(ctx); err != nil {
-			t.Fatal(err)
-		}
-		run.hubs = append(run.hubs, hub)
-		run.urls = append(run.urls, server.URL)
+		run.nodes = append(run.nodes, startNode(ctx, t, &ssehub.Options{
+			Broker: n.Open(t), Retry: 50 * time.Millisecond, History: ssehub.Retention{Events: -1, Bytes: -1},
+		}, "t.0", "t.1", "t.2", "t.3", "t.4"))
 	}
-	start := run.hubs[0].Position().String()
+	start := run.nodes[0].hub.Position().String()
 	var all sync.WaitGroup
 	for i := range nodeReaders {
 		all.Go(func() { run.read(i, start) })
@@ -79,8 +69,7 @@ type nodes struct {
 	*testing.T
 	Nodes
 	ctx       context.Context
-	hubs      []*ssehub.Hub
-	urls      []string
+	nodes     []node
 	each      int // events of a topic
 	published atomic.Int64
 	hops      atomic.Int64
@@ -91,7 +80,7 @@ type nodes struct {
 func (r *nodes) publish(topic int) {
 	for i := range r.each {
 		for {
-			hub := r.hubs[rand.IntN(nodeCount)]
+			hub := r.nodes[rand.IntN(nodeCount)].hub
 			ctx, cancel := context.WithTimeout(r.ctx, 2*time.Second)
 			_, err := hub.PublishWith(ctx, fmt.Sprint("t.", topic), sse.Message{Data: fmt.Append(nil, topic, " ", i)},
 				ssehub.PublishOptions{IdempotencyKey: fmt.Sprint(i)})
@@ -122,7 +111,7 @@ func (r *nodes) read(reader int, id string) {
 			return
 		}
 		r.hops.Add(1)
-		n, err := r.readSome(r.urls[rand.IntN(nodeCount)], &id, &next)
+		n, err := r.readSome(r.nodes[rand.IntN(nodeCount)].url, &id, &next)
 		if done += n; err != nil {
 			r.Errorf("reader %d behind %s: %v", reader, id, err)
 			return
@@ -135,31 +124,17 @@ func (r *nodes) read(reader int, id string) {
 
 // readSome reads over one connection, and ends it somewhere.
 func (r *nodes) readSome(url string, id *string, next *[nodeTopics]int) (n int, err error) {
-	ctx, cancel := context.WithCancel(r.ctx)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-	if err != nil {
-		return 0, err
-	}
-	req.Header.Set("Last-Event-ID", *id)
-	req.Header.Set("Accept", "text/event-stream")
-	transport := &http.Transport{}
-	defer transport.CloseIdleConnections()
-	res, err := transport.RoundTrip(req)
+	c, err := dial(r.ctx, url, *id)
 	if err != nil {
 		return 0, nil // perhaps the next one does
 	}
-	defer res.Body.Close()
-	dec := sse.NewDecoder(res.Body)
+	defer c.end()
 	for stay := 1 + rand.IntN(max(50, r.each/20)); stay > 0; stay-- {
-		var m sse.Message
-		if dec.Decode(&m) != nil {
+		m, ok := <-c.messages
+		if !ok {
 			return n, nil
 		}
-		switch m.Type {
-		case sse.TypeHello:
-			continue
-		case sse.TypeGap:
+		if m.Type == sse.TypeGap {
 			return n, fmt.Errorf("gap: %s", m.Data)
 		}
 		var topic, i int

@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -353,7 +354,7 @@ func TestNodes(t *testing.T) {
 
 // The same over three servers, of which the one that leads is killed.
 func TestCluster(t *testing.T) {
-	c := startCluster(t)
+	c := startCluster(t, 3)
 	var killed int
 	brokertest.RunNodes(t, brokertest.Nodes{
 		Open: func(t testing.TB) ssehub.Broker {
@@ -380,4 +381,29 @@ func TestCluster(t *testing.T) {
 		Timeout: 10 * time.Minute,
 	})
 	require.Nil(t, c.running[killed])
+}
+
+var outage = flag.Duration("outage", 0, "how long TestOutage has the server away; 0: a few seconds")
+
+// Fault 94: two hubs whose server is killed, or does not answer, and clients that do
+// not notice.
+func TestOutage(t *testing.T) {
+	for name, away := range map[string]struct{ begin, end func(*cluster) }{
+		"killed": {func(c *cluster) { c.kill(0) }, func(c *cluster) { c.start(0) }},
+		"stalled": {
+			func(c *cluster) { c.signal(0, syscall.SIGSTOP) },
+			func(c *cluster) { c.signal(0, syscall.SIGCONT) },
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := startCluster(t, 1)
+			t.Parallel()
+			brokertest.RunOutage(t, brokertest.Outage{
+				Open: func(t testing.TB) ssehub.Broker { return open(t, c.url(), nil) },
+				Down: func(testing.TB) { away.begin(c) },
+				Up:   func(testing.TB) { away.end(c) },
+				For:  *outage,
+			})
+		})
+	}
 }

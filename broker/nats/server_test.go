@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -78,7 +79,7 @@ var used = map[int]bool{}
 // childEnv holds the node that a process of its own is.
 const childEnv = "NATS_TEST_SERVER"
 
-// node is one of a cluster.
+// node is a server of its own, or one of a cluster.
 type node struct {
 	Name          string
 	Port, Cluster int
@@ -91,11 +92,15 @@ func runChild(args string) {
 	if err := json.Unmarshal([]byte(args), &n); err != nil {
 		panic(err)
 	}
-	s, err := server.NewServer(&server.Options{
+	opts := &server.Options{
 		ServerName: n.Name, Host: "127.0.0.1", Port: n.Port, JetStream: true, StoreDir: n.Dir, MaxPayload: maxPayload,
-		Cluster: server.ClusterOpts{Name: "c", Host: "127.0.0.1", Port: n.Cluster},
-		Routes:  server.RoutesFromStr(n.Routes), NoSigs: true, NoLog: true,
-	})
+		NoSigs: true, NoLog: true,
+	}
+	if n.Routes != "" {
+		opts.Cluster = server.ClusterOpts{Name: "c", Host: "127.0.0.1", Port: n.Cluster}
+		opts.Routes = server.RoutesFromStr(n.Routes)
+	}
+	s, err := server.NewServer(opts)
 	if err != nil {
 		panic(err)
 	}
@@ -108,16 +113,16 @@ func runChild(args string) {
 	os.Exit(0)
 }
 
-// cluster is three servers, each in a process that can be killed.
+// cluster is servers each in a process that can be killed.
 type cluster struct {
 	t       *testing.T
-	nodes   [3]node
-	running [3]*exec.Cmd
+	nodes   []node
+	running []*exec.Cmd
 }
 
-func startCluster(t *testing.T) *cluster {
+func startCluster(t *testing.T, n int) *cluster {
 	t.Helper()
-	c := &cluster{t: t}
+	c := &cluster{t: t, nodes: make([]node, n), running: make([]*exec.Cmd, n)}
 	var routes []string
 	for i := range c.nodes {
 		c.nodes[i] = node{Name: fmt.Sprint("n", i), Port: freePort(t), Cluster: freePort(t), Dir: t.TempDir()}
@@ -129,7 +134,9 @@ func startCluster(t *testing.T) *cluster {
 		}
 	})
 	for i := range c.nodes {
-		c.nodes[i].Routes = strings.Join(routes, ",")
+		if n > 1 {
+			c.nodes[i].Routes = strings.Join(routes, ",")
+		}
 		c.start(i)
 	}
 	return c
@@ -168,4 +175,9 @@ func (c *cluster) kill(i int) {
 		_ = cmd.Wait()
 		c.running[i] = nil
 	}
+}
+
+func (c *cluster) signal(i int, s syscall.Signal) {
+	c.t.Helper()
+	require.NoError(c.t, c.running[i].Process.Signal(s))
 }

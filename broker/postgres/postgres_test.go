@@ -425,13 +425,22 @@ func listening(t testing.TB, engine *engine) {
 	}, patience, 10*time.Millisecond)
 }
 
+// awayForms are how a server can be away.
+var awayForms = map[string]struct {
+	begin func(*engine)
+	end   func(testing.TB, *engine)
+}{
+	"killed": {(*engine).kill, func(t testing.TB, e *engine) { e.start(t) }},
+	"stalled": {
+		func(e *engine) { e.signal(syscall.SIGSTOP, true) },
+		func(_ testing.TB, e *engine) { e.signal(syscall.SIGCONT, true) },
+	},
+}
+
 // While no server is there, or one that does not answer, Append and Bounds end with
 // their context, a Read by itself, and all work again when it is back.
 func TestServerAway(t *testing.T) {
-	for name, away := range map[string]struct{ begin, end func(*engine) }{
-		"killed":  {(*engine).kill, func(e *engine) { e.start(t) }},
-		"stalled": {func(e *engine) { e.signal(syscall.SIGSTOP, true) }, func(e *engine) { e.signal(syscall.SIGCONT, true) }},
-	} {
+	for name, away := range awayForms {
 		t.Run(name, func(t *testing.T) {
 			engine := startEngine(t)
 			log := open(t, engine, nil)
@@ -460,7 +469,7 @@ func TestServerAway(t *testing.T) {
 				cancel()
 			}
 			require.Error(t, receive(t, ended))
-			away.end(engine)
+			away.end(t, engine)
 			require.Eventually(t, func() bool {
 				ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
 				defer cancel()
@@ -584,6 +593,25 @@ func TestNodes(t *testing.T) {
 		Events:  *events,
 		Timeout: 5 * time.Minute,
 	})
+}
+
+var outage = flag.Duration("outage", 0, "how long TestOutage has the server away; 0: a few seconds")
+
+// Fault 94: two hubs whose server is killed, or does not answer, and clients that do
+// not notice.
+func TestOutage(t *testing.T) {
+	for name, away := range awayForms {
+		t.Run(name, func(t *testing.T) {
+			engine := startEngine(t)
+			t.Parallel()
+			brokertest.RunOutage(t, brokertest.Outage{
+				Open: func(t testing.TB) ssehub.Broker { return open(t, engine, nil) },
+				Down: func(testing.TB) { away.begin(engine) },
+				Up:   func(t testing.TB) { away.end(t, engine) },
+				For:  *outage,
+			})
+		})
+	}
 }
 
 func BenchmarkAppend(b *testing.B) {

@@ -398,13 +398,16 @@ func TestOverrun(t *testing.T) {
 	}
 }
 
+// awayForms are how a server can be away.
+var awayForms = map[string]struct{ begin, end func(*engine) }{
+	"killed":  {(*engine).kill, (*engine).start},
+	"stalled": {func(e *engine) { e.signal(syscall.SIGSTOP) }, func(e *engine) { e.signal(syscall.SIGCONT) }},
+}
+
 // While no server is there, or one that does not answer, Append and Bounds end with
 // their context, a Read by itself, and all work again when it is back.
 func TestServerAway(t *testing.T) {
-	for name, away := range map[string]struct{ begin, end func(*engine) }{
-		"killed":  {(*engine).kill, (*engine).start},
-		"stalled": {func(e *engine) { e.signal(syscall.SIGSTOP) }, func(e *engine) { e.signal(syscall.SIGCONT) }},
-	} {
+	for name, away := range awayForms {
 		t.Run(name, func(t *testing.T) {
 			engine := startEngine(t, always...)
 			log := open(t, engine, &redis.Options{Durable: true})
@@ -606,6 +609,25 @@ func TestNodes(t *testing.T) {
 		Events:  *events,
 		Timeout: 5 * time.Minute,
 	})
+}
+
+var outage = flag.Duration("outage", 0, "how long TestOutage has the server away; 0: a few seconds")
+
+// Fault 94: two hubs whose server is killed, or does not answer, and clients that do
+// not notice.
+func TestOutage(t *testing.T) {
+	for name, away := range awayForms {
+		t.Run(name, func(t *testing.T) {
+			engine := startEngine(t, always...)
+			t.Parallel()
+			brokertest.RunOutage(t, brokertest.Outage{
+				Open: func(t testing.TB) ssehub.Broker { return open(t, engine, &redis.Options{Durable: true}) },
+				Down: func(testing.TB) { away.begin(engine) },
+				Up:   func(testing.TB) { away.end(engine) },
+				For:  *outage,
+			})
+		})
+	}
 }
 
 func BenchmarkAppend(b *testing.B) {
