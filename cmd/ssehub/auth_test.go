@@ -174,3 +174,14 @@ func TestJWKS(t *testing.T) {
 	require.Equal(t, 200, read(url, rotate("second")))
 	require.Equal(t, 403, read(url, rotate("third")), "not again so soon, as anybody can name keys")
 }
+
+// A stream ends with its token. (row 82)
+func TestJWTExpires(t *testing.T) {
+	_, url := serve(t, []string{"SSEHUB_JWT_SECRET=" + secret})
+	end := time.Now().Add(2 * time.Second)
+	token := sign(t, jwt.SigningMethodHS256, []byte(secret), func(c *claims, _ *jwt.Token) { c.ExpiresAt = jwt.NewNumericDate(end) })
+	code, _, errs := command(t, "", "cat", url+"/events?topic=orders.eu", "--token", token)
+	require.Equal(t, exitRefused, code)
+	require.Contains(t, errs, "403")
+	require.WithinRange(t, time.Now(), end.Add(-time.Second), end.Add(6*time.Second))
+}

@@ -1,9 +1,11 @@
 package main
 
-// Exit codes.
+// Exit codes, as cat --help has them.
 const (
 	exitOK          = 0
 	exitFailed      = 1
+	exitRefused     = 2
+	exitGap         = 3
 	exitInterrupted = 130
 )
 

@@ -16,6 +16,7 @@ require (
 	github.com/ssehub-go/ssehub/metrics/prom v0.1.0
 	github.com/stretchr/testify v1.12.1
 	go.uber.org/goleak v1.3.0
+	golang.org/x/term v0.48.0
 	golang.org/x/time v0.16.0
 )
 

@@ -2,6 +2,8 @@
 // shell.
 //
 //	ssehub serve --anonymous 'news.>' --publish-token "$TOKEN"
+//	ssehub cat http://127.0.0.1:8080 --topic news.today
+//	ssehub pub http://127.0.0.1:8080 --topic news.today --token "$TOKEN" 'hello'
 //
 // "ssehub COMMAND --help" tells each in full, and docs/server.md what serve speaks.
 package main
@@ -23,6 +25,8 @@ type cli struct {
 	Version kong.VersionFlag `help:"Print the version and exit."`
 
 	Serve serveCmd `cmd:"" help:"Serve a hub over HTTP."`
+	Cat   catCmd   `cmd:"" help:"Print the events of a stream."`
+	Pub   pubCmd   `cmd:"" help:"Publish messages."`
 }
 
 // stdio is what a command reads and writes.

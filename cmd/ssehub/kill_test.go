@@ -1,0 +1,61 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"path/filepath"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// A server with its log in a file is killed in the middle of publishing, twice: what pub
+// sends cat prints, in its order, each once and without a gap. (row 93, row 96)
+func TestKillServer(t *testing.T) {
+	const messages, kills = 600, 2
+	addr := "127.0.0.1:" + freePort(t)
+	args := []string{"--listen", addr, "--broker", "file:" + filepath.Join(t.TempDir(), "events.db"), "--anonymous", ">", "--retry", "200ms", "--publish-token", testToken}
+	server, url := serve(t, nil, args...)
+	cat := start(t, nil, nil, "cat", url, "--jsonl", "-t", "news", "--until", "end")
+	require.Eventually(t, func() bool {
+		list := records(t, cat.out.String())
+		return len(list) > 0 && list[len(list)-1].Kind == "hello"
+	}, patience, 5*time.Millisecond)
+
+	in, lines := io.Pipe()
+	defer lines.Close()
+	pub := start(t, in, nil, "pub", url, "-t", "news", "--token", testToken, "--lines")
+	go func() {
+		for n := range messages {
+			fmt.Fprintln(lines, n)
+			if n == messages/2 {
+				<-time.After(time.Millisecond) // the rest comes when some of it is under way
+			}
+		}
+		lines.Close()
+	}()
+	for kill := range kills {
+		want := (kill + 1) * messages / (kills + 1) / 2
+		require.Eventually(t, func() bool { return len(records(t, cat.out.String())) > want }, patience, time.Millisecond)
+		require.NoError(t, server.cmd.Process.Kill())
+		server.wait()
+		server, _ = serve(t, nil, args...)
+	}
+	require.Equal(t, exitOK, pub.wait())
+	code, _, errs := command(t, "", "pub", url, "-t", "news", "--token", testToken, "--type", "end", "that is all")
+	require.Equal(t, exitOK, code, errs)
+	require.Equal(t, exitOK, cat.wait())
+
+	n := 0
+	for _, r := range records(t, cat.out.String()) {
+		require.NotEqual(t, "gap", r.Kind)
+		if r.Kind == "message" && r.Type != "end" {
+			require.Equal(t, strconv.Itoa(n), *r.Data)
+			n++
+		}
+	}
+	require.Equal(t, messages, n)
+	require.Contains(t, pub.err.String(), "again in", "it has met a kill")
+}
