@@ -29,14 +29,15 @@ const (
 
 // plan is what a generator's connections are to do.
 type plan struct {
-	conns    int
-	messages int // that each is to get, at most
-	size     int // of one message's data
-	request  string
-	greeted  bool          // the server begins each stream with a hello
-	atOnce   bool          // connections are all opened before the first is read
-	timed    bool          // messages carry the time of their publishing
-	stall    time.Duration // how long all may be silent before what is missing is given up
+	conns     int
+	messages  int // that each is to get, at most
+	size      int // of one message's data
+	request   string
+	greeted   bool          // the server begins each stream with a hello
+	atOnce    bool          // connections are all opened before the first is read
+	timed     bool          // messages carry the time of their publishing
+	unordered bool          // they come in any order
+	stall     time.Duration // how long all may be silent before what is missing is given up
 }
 
 // newRequest asks for an event stream. Without an id it starts now.
@@ -85,18 +86,22 @@ func (g *generator) expect(messages int) {
 	}
 }
 
-// open connects everything and returns when all is answered, with the hello
+// open connects everything, to each address in turn, and returns when all is answered, with the hello
 // where the server begins its streams so.
-func (g *generator) open(ctx context.Context, addr string) error {
-	target, err := netip.ParseAddrPort(addr)
-	if err != nil {
-		return err
+func (g *generator) open(ctx context.Context, addrs ...string) error {
+	var targets []netip.AddrPort
+	for _, addr := range addrs {
+		target, err := netip.ParseAddrPort(addr)
+		if err != nil {
+			return err
+		}
+		targets = append(targets, target)
 	}
 	errs := make([]error, len(g.workers))
 	start := monotonic()
 	g.each(func(i int, w *worker) {
 		w.ready.start, w.bytes.start = start, start
-		errs[i] = w.open(ctx, target)
+		errs[i] = w.open(ctx, targets)
 	})
 	return errors.Join(errs...)
 }
@@ -189,14 +194,14 @@ func (g *generator) each(f func(i int, w *worker)) {
 	all.Wait()
 }
 
-func (w *worker) open(ctx context.Context, target netip.AddrPort) error {
+func (w *worker) open(ctx context.Context, targets []netip.AddrPort) error {
 	opened, wave, step := 0, openWave, openStep
 	if w.plan.atOnce {
 		wave, step = len(w.conns), len(w.conns)
 	}
 	for opened < len(w.conns) && w.closed == 0 && ctx.Err() == nil {
 		for range min(step, len(w.conns)-opened, wave-(opened-w.answered)) {
-			if err := w.connect(opened, target); err != nil {
+			if err := w.connect(opened, targets[opened%len(targets)]); err != nil {
 				return fmt.Errorf("connection %d: %w", opened, err)
 			}
 			opened++

@@ -117,6 +117,22 @@ func cpuTimeOf(pids []int) (sum time.Duration, err error) {
 	return sum, nil
 }
 
+// childrenOf are the processes that pid has started and that are there.
+func childrenOf(pid int) (pids []int, err error) {
+	list, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
+	if err != nil {
+		return nil, err
+	}
+	for field := range strings.FieldsSeq(string(list)) {
+		child, err := strconv.Atoi(field)
+		if err != nil {
+			return nil, err
+		}
+		pids = append(pids, child)
+	}
+	return pids, nil
+}
+
 // machineCPUTime is what all processes have used together, with what the host
 // took from this machine: time that a measurement did not have.
 func machineCPUTime() (time.Duration, error) {

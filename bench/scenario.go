@@ -29,7 +29,8 @@ type scenario struct {
 
 // scenarios are all, in their order.
 func scenarios() []scenario {
-	return []scenario{burstScenario, pacedScenario, idleScenario, connectScenario, replayScenario, slowScenario, publishScenario, topicsScenario}
+	return []scenario{burstScenario, pacedScenario, idleScenario, connectScenario, replayScenario, slowScenario, publishScenario, topicsScenario,
+		enginesScenario}
 }
 
 // column is one figure in a scenario's table.
@@ -74,10 +75,10 @@ func (r *result) clean() bool {
 	return r.Failure == "" && r.Tally.clean()
 }
 
-// chosen are those of servers that take part.
-func (s *scenario) chosen(servers []string) (chosen []string) {
-	for _, name := range servers {
-		if s.only == nil || slices.Contains(s.only, name) {
+// chosen are those of names that take part.
+func (s *scenario) chosen(names []string) (chosen []string) {
+	for _, name := range names {
+		if s.only == nil && servers[name].engine == "" || slices.Contains(s.only, name) {
 			chosen = append(chosen, name)
 		}
 	}

@@ -10,6 +10,8 @@ import (
 	"net/http"
 	"runtime"
 	"runtime/debug"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -40,6 +42,7 @@ type task struct {
 	Messages int    `json:"messages"` // that it must be able to hold; 0 leaves buffers as they are by default
 	Size     int    `json:"size"`     // of one message's data
 	Replay   bool   `json:"replay"`   // streams go on where they were
+	Engine   string `json:"engine"`   // its URL, for a node
 	Profiles string `json:"profiles"` // directory, if any
 }
 
@@ -125,6 +128,8 @@ func obey(line string, p peer, t task) (any, error) {
 	switch command {
 	case "burst":
 		return publishAll(p, t.Size, first, messages)
+	case "many":
+		return publishMany(p, t.Size, first, messages)
 	case "paced":
 		return publishPaced(p, t.Size, first, messages, rate)
 	case "hello":
@@ -157,6 +162,31 @@ func publishAll(p peer, size, first, messages int) (published, error) {
 		}
 	}
 	return published{Start: start, Took: time.Duration(monotonic() - start)}, nil
+}
+
+// publishMany publishes from many goroutines, in no order. Each message has the time
+// at which it was begun.
+func publishMany(p peer, size, first, messages int) (published, error) {
+	start := monotonic()
+	var next atomic.Int64
+	errs := make([]error, publishers)
+	var all sync.WaitGroup
+	for i := range publishers {
+		all.Go(func() {
+			data := newPayload(size)
+			for errs[i] == nil {
+				n := int(next.Add(1)) - 1
+				if n >= messages {
+					return
+				}
+				putSeq(data, first+n)
+				putStamp(data, monotonic())
+				errs[i] = p.publish(data)
+			}
+		})
+	}
+	all.Wait()
+	return published{Start: start, Took: time.Duration(monotonic() - start)}, errors.Join(errs...)
 }
 
 // publishPaced publishes so many messages a second, each at its own absolute

@@ -17,12 +17,14 @@ const (
 // that nothing may be missing at the slowest reader. All else is as the hub has
 // it by default.
 func newOurs(t task) (peer, error) {
-	return newHub(&ssehub.Options{History: wholeHistory(t)}), nil
+	p, _ := newHub(&ssehub.Options{History: wholeHistory(t)})
+	return p, nil
 }
 
 // newOursOverNetHTTP leaves every connection to net/http.
 func newOursOverNetHTTP(t task) (peer, error) {
-	return newHub(&ssehub.Options{History: wholeHistory(t), NoHijack: true}), nil
+	p, _ := newHub(&ssehub.Options{History: wholeHistory(t), NoHijack: true})
+	return p, nil
 }
 
 func wholeHistory(t task) ssehub.Retention {
@@ -35,7 +37,7 @@ func wholeHistory(t task) ssehub.Retention {
 	}
 }
 
-func newHub(opts *ssehub.Options) peer {
+func newHub(opts *ssehub.Options) (peer, *ssehub.Hub) {
 	hub := ssehub.New(opts)
 	ctx := context.Background()
 	return peer{
@@ -49,5 +51,5 @@ func newHub(opts *ssehub.Options) peer {
 			at, err := hub.Publish(ctx, topic, sse.Message{Type: typ, Data: []byte("{}")})
 			return at.String(), err
 		},
-	}
+	}, hub
 }

@@ -15,6 +15,9 @@ type server struct {
 	tested bool
 	// fast marks those that take bursts of full length.
 	fast bool
+	// engine is the server that a node needs to be started; it takes part in the
+	// scenario of engines alone.
+	engine string
 }
 
 // servers are all by name.
@@ -28,10 +31,21 @@ var servers = map[string]server{
 	"launchdarkly":     {start: newLaunchDarkly},
 	"alexandrevicenzi": {start: newAlexandreVicenzi},
 	"nchan":            {start: newNchan, missing: nchanMissing},
+
+	"nats":         {start: newNode(openNATS), tested: true, engine: "nats-server"},
+	"redis":        {start: newNode(openRedis(false)), missing: redisMissing, tested: true, engine: "redis-server"},
+	"redis-always": {start: newNode(openRedis(true)), missing: redisMissing, tested: true, engine: "redis-server-always"},
+	"postgres":     {start: newNode(openPostgres), missing: postgresMissing, tested: true, engine: "postgres-server"},
+
+	"nats-server":         {start: newNATSServer},
+	"redis-server":        {start: newRedisServer("everysec")},
+	"redis-server-always": {start: newRedisServer("always")},
+	"postgres-server":     {start: newPostgresServer},
 }
 
 // serverNames are those that can be chosen, in the order of tables.
-var serverNames = []string{"ours", "ours-nethttp", "bare", "go-sse", "r3labs", "launchdarkly", "alexandrevicenzi", "nchan"}
+var serverNames = []string{"ours", "ours-nethttp", "bare", "go-sse", "r3labs", "launchdarkly", "alexandrevicenzi", "nchan",
+	"nats", "redis", "redis-always", "postgres"}
 
 // chooseServers reads a list of names. Empty means all that are there; why the
 // others are not is in missing.

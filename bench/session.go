@@ -8,9 +8,10 @@ import (
 
 // session is a server process and the connections to it.
 type session struct {
-	srv   *child
-	gen   *generator
-	stuck bool // the server hears nothing any more
+	srv    *child
+	others []*child // nodes that share its log
+	gen    *generator
+	stuck  bool // the server hears nothing any more
 }
 
 // startSession starts a server and makes a generator that has not opened its
@@ -48,11 +49,18 @@ func (s *session) close() {
 		s.srv.kill()
 	}
 	s.srv.stop()
+	for _, other := range s.others {
+		other.stop()
+	}
 }
 
 // open opens all connections and returns when messages will reach them.
 func (s *session) open(ctx context.Context) error {
-	if err := s.gen.open(ctx, s.srv.Addr); err != nil {
+	addrs := []string{s.srv.Addr}
+	for _, other := range s.others {
+		addrs = append(addrs, other.Addr)
+	}
+	if err := s.gen.open(ctx, addrs...); err != nil {
 		return err
 	}
 	if s.srv.Greeted {
@@ -116,7 +124,11 @@ type meters struct {
 }
 
 func (s *session) meters() (m meters, err error) {
-	if m.server, err = cpuTimeOf(s.srv.PIDs); err != nil {
+	pids := s.srv.PIDs
+	for _, other := range s.others {
+		pids = append(pids, other.PIDs...)
+	}
+	if m.server, err = cpuTimeOf(pids); err != nil {
 		return m, err
 	}
 	m.all, err = machineCPUTime()

@@ -80,7 +80,7 @@ func smoke(t *testing.T, dir string, args ...string) *report {
 }
 
 // goServers are those that need nothing installed.
-var goServers = []string{"ours", "ours-nethttp", "bare", "go-sse", "r3labs", "launchdarkly", "alexandrevicenzi"}
+var goServers = []string{"ours", "ours-nethttp", "bare", "go-sse", "r3labs", "launchdarkly", "alexandrevicenzi", "nats"}
 
 // TestSmokeNchan says whether nginx is there, and runs it if so.
 func TestSmokeNchan(t *testing.T) {
@@ -91,6 +91,20 @@ func TestSmokeNchan(t *testing.T) {
 		r := turn1(t, name, "nchan")
 		assert.Empty(t, r.Failure, name)
 		assert.True(t, r.clean(), "%s: %+v", name, r.Tally)
+	}
+}
+
+// TestSmokeEngines runs those that are there, and all of them if CI=true.
+func TestSmokeEngines(t *testing.T) {
+	for _, name := range []string{"redis", "redis-always", "postgres"} {
+		t.Run(name, func(t *testing.T) {
+			if err := servers[name].missing(); err != nil && os.Getenv("CI") != "true" {
+				t.Skip(err)
+			}
+			r := turn1(t, "engines", name)
+			assert.Empty(t, r.Failure)
+			assert.True(t, r.clean(), "%+v", r.Tally)
+		})
 	}
 }
 

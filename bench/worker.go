@@ -71,6 +71,7 @@ func newWorker(p *plan, conns int) (*worker, error) {
 		c.fd = -1
 		c.check = newChecker(p.messages, p.size)
 		c.check.times = w.times
+		c.check.unordered = p.unordered
 		c.response.frames = frames{check: &c.check}
 	}
 	return w, nil
