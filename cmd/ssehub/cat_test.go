@@ -87,7 +87,7 @@ func TestCatTerminal(t *testing.T) {
 	} {
 		url := script(t, "id: 1\nevent: paid\ndata: a\x1b[31mred\n\n")
 		cmd := exec.Command(program, "-qec", os.Args[0]+" cat -q "+url, filepath.Join(t.TempDir(), "typescript"))
-		cmd.Env = append(os.Environ(), childEnv+"=1", env, "TERM=xterm")
+		cmd.Env = append(os.Environ(), childEnv+"=1", env, "TERM=xterm", "GORACE=atexit_sleep_ms=0")
 		out, err := cmd.CombinedOutput()
 		require.NoError(t, err, "%s", out)
 		require.Equal(t, want, string(out))

@@ -4,6 +4,7 @@
 //	ssehub serve --anonymous 'news.>' --publish-token "$TOKEN"
 //	ssehub cat http://127.0.0.1:8080 --topic news.today
 //	ssehub pub http://127.0.0.1:8080 --topic news.today --token "$TOKEN" 'hello'
+//	ssehub bench http://127.0.0.1:8080 --token "$TOKEN"
 //
 // "ssehub COMMAND --help" tells each in full, and docs/server.md what serve speaks.
 package main
@@ -24,9 +25,11 @@ import (
 type cli struct {
 	Version kong.VersionFlag `help:"Print the version and exit."`
 
-	Serve serveCmd `cmd:"" help:"Serve a hub over HTTP."`
-	Cat   catCmd   `cmd:"" help:"Print the events of a stream."`
-	Pub   pubCmd   `cmd:"" help:"Publish messages."`
+	Serve      serveCmd      `cmd:"" help:"Serve a hub over HTTP."`
+	Cat        catCmd        `cmd:"" help:"Print the events of a stream."`
+	Pub        pubCmd        `cmd:"" help:"Publish messages."`
+	Bench      benchCmd      `cmd:"" help:"Measure a server of your own."`
+	Completion completionCmd `cmd:"" help:"Print a completion script for a shell."`
 }
 
 // stdio is what a command reads and writes.

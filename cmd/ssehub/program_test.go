@@ -52,7 +52,7 @@ func (o *output) String() string {
 func start(t *testing.T, in io.Reader, env []string, args ...string) *program {
 	t.Helper()
 	p := &program{t: t, cmd: exec.Command(os.Args[0], args...), exited: make(chan struct{})}
-	p.cmd.Env = append(append(os.Environ(), childEnv+"=1", "NO_COLOR="), env...)
+	p.cmd.Env = append(append(os.Environ(), childEnv+"=1", "NO_COLOR=", "GORACE=atexit_sleep_ms=0"), env...) // or each would sleep for a second
 	p.cmd.Stdin, p.cmd.Stdout, p.cmd.Stderr = in, &p.out, &p.err
 	p.cmd.WaitDelay = time.Second
 	require.NoError(t, p.cmd.Start())

@@ -1,24 +1,12 @@
 package main
 
-import (
-	"fmt"
-	"runtime/debug"
-)
+import "runtime/debug"
 
-// version is that of the module, or the commit that it was built from.
+// version is that of the module, which for a checkout has its commit.
 func version() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
-		return "unknown"
+		return "ssehub, of no known version"
 	}
-	text, commit := info.Main.Version, ""
-	for _, s := range info.Settings {
-		switch {
-		case s.Key == "vcs.revision":
-			commit = " " + s.Value[:min(12, len(s.Value))]
-		case s.Key == "vcs.modified" && s.Value == "true":
-			commit += " with changes"
-		}
-	}
-	return fmt.Sprintf("ssehub %s%s %s", text, commit, info.GoVersion)
+	return "ssehub " + info.Main.Version + " " + info.GoVersion
 }
