@@ -21,6 +21,11 @@ func TestStream(t *testing.T) {
 	node(t, "testdata/stream.test.mjs")
 }
 
+// What the worker makes of pages that do not answer, or do not read.
+func TestWorker(t *testing.T) {
+	node(t, "testdata/worker.test.mjs")
+}
+
 func TestHandler(t *testing.T) {
 	get := func(method, url string, header ...string) *httptest.ResponseRecorder {
 		r := httptest.NewRequest(method, url, nil)

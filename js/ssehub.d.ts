@@ -37,6 +37,16 @@ export interface Options {
   /** Gets what the functions above throw. The default is reportError. */
   onError?(error: unknown): void;
 
+  /**
+   * Read with all tabs of the browser over one connection. Tabs that share must be of one
+   * user: give a name that says whose stream it is, such as the user's id, unless all
+   * users get the same. With headers or onAuth it must be a name. Where the browser has no
+   * SharedWorker, or the page may not have one, the tab has a connection of its own.
+   */
+  shared?: boolean | string;
+  /** Where ssehub.js is, for a SharedWorker: needed where a bundler has put it into another file. */
+  worker?: string | URL;
+
   /** Milliseconds after which a hidden page gives its connection up. The default is 60,000; negative: never. */
   hiddenAfter?: number;
   /** Events that wait before the connection is given up until they are done. The default is 1000. */

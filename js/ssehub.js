@@ -9,7 +9,9 @@
 //
 // A Feed is one connection after the other, a Stream what the page has of it. The
 // feed hands each event to its readers; a reader that stops for a while goes on
-// behind the id of the last event that it took, as anybody does.
+// behind the id of the last event that it took, as anybody does. With the option
+// shared the feed is in a SharedWorker, which runs this same file, and has the pages
+// of all tabs for its readers.
 
 // Milliseconds, unless they say otherwise.
 const baseDelay = 1000;            // before the first retry, until the server's retry: says another
@@ -23,6 +25,16 @@ const minAnswerTime = 10_000;
 const hiddenAfter = 60_000;
 const maxHeld = 1000;              // events
 const maxHeldSize = 4 << 20;       // characters of their data
+
+const pingEvery = 2000;            // a page, so that it notices a worker that has ended
+const askedFor = 15_000;           // without a ping until another page is asked
+const frozenAfter = 180_000;       // hidden pages may ping once a minute
+const maxUnread = 20_000;          // events that a page may leave unread
+const maxUnreadSize = 16 << 20;    // characters of their data
+
+// The worker's name has the version of what is said between it and pages, so that pages
+// of two versions of this file never meet.
+const workerName = "ssehub 1";
 
 // Statuses below 500 that may get better by themselves.
 const passing = new Set([408, 425, 429]);
@@ -47,6 +59,9 @@ export class StreamError extends Error {
 
 // again is the end of an attempt that another one follows at once.
 const again = new StreamError("connecting anew");
+
+// gone is why a page does not answer: it is closed, frozen or hidden.
+const gone = new StreamError("no page answers");
 
 // Parser takes a stream apart by the algorithm of the HTML standard, "Interpreting
 // an event stream". Its chunks may be cut anywhere, and it never waits for the byte
@@ -250,6 +265,7 @@ class Feed {
   }
 
   add(reader) {
+    reader.feed = this;
     this.readers.add(reader);
     reader.onState(this.state);
   }
@@ -269,6 +285,22 @@ class Feed {
       this.#abort?.abort();
       this.#wake?.();
     }
+  }
+
+  // merge makes one of this feed and another that reads the same. The one that is behind
+  // will have all that the other has, and readers leave out what they know. In logs of
+  // different epochs, as on two servers that share none, both stay.
+  merge(other) {
+    const [here, there] = [position(this.lastId), position(other.lastId)];
+    if (!isBehind(here, there)) {
+      return isBehind(there, here) && other.merge(this);
+    }
+    for (const reader of other.readers) {
+      this.add(reader);
+    }
+    other.readers.clear();
+    other.close();
+    return true;
   }
 
   // reconnect ends the connection, or the wait for the next one, and connects anew:
@@ -382,6 +414,7 @@ class Feed {
 
   // take looks at what a hub says of the stream, and hands on the event.
   #take(event, resumed) {
+    const was = this.settled;
     this.begun = true;
     if (event.type === "ssehub.revoked") {
       this.#hand(event);
@@ -402,7 +435,7 @@ class Feed {
         this.settled ||= has && this.#fromHub;
         this.#hand(event);
     }
-    if (this.settled) {
+    if (this.settled && (!was || event.type === "ssehub.gap")) {
       this.#onSettled(this);
     }
   }
@@ -446,13 +479,22 @@ class Feed {
     }
   }
 
-  // ask calls a function of the page, where there is one.
+  // ask calls a function of the page, where there is one: of the page that was heard
+  // last, and of another if that one goes.
   async #ask(hook, status) {
     if (!this.#request.hooks[hook]) {
       return undefined;
     }
-    const [reader] = this.readers;
-    return reader.onAsk(hook, status);
+    for (const reader of [...this.readers].sort((a, b) => b.heard - a.heard)) {
+      try {
+        return await reader.onAsk(hook, status);
+      } catch (error) {
+        if (error !== gone) {
+          throw error;
+        }
+      }
+    }
+    throw gone;
   }
 
   async #pause(error) {
@@ -478,7 +520,6 @@ class Feed {
 
 // Line is how a Stream reads in its own page: a feed with one reader.
 class Line {
-  #feed;
   #reader;
 
   constructor(request, handlers) {
@@ -488,17 +529,137 @@ class Line {
 
   attach(lastId) {
     this.#reader = Object.assign(new Reader(lastId), this.handlers);
-    this.#feed = new Feed(this.request, lastId);
-    this.#feed.add(this.#reader);
-    this.#feed.run();
+    const feed = new Feed(this.request, lastId);
+    feed.add(this.#reader);
+    feed.run();
   }
 
   detach() {
-    this.#feed?.remove(this.#reader);
+    this.#reader?.feed.remove(this.#reader);
   }
 
   reconnect() {
-    this.#feed?.reconnect();
+    this.#reader?.feed.reconnect();
+  }
+}
+
+// Shared is how a Stream reads in the worker. A page says
+//
+//   attach n request lastId | detach | reconnect | ping | ack n | answer id value error
+//
+// and the worker answers [n, items], where n is that of the attachment they are for:
+// what comes late for an earlier one counts for nothing.
+class Shared {
+  #request;
+  #handlers;
+  #url;
+  #port;
+  #n = 0;
+  #answered = false;
+  #pings = 0;     // without an answer
+  #pinger;
+
+  constructor(request, handlers, url) {
+    this.#request = request;
+    this.#handlers = handlers;
+    this.#url = url;
+  }
+
+  attach(lastId) {
+    if (!this.#port && !this.#open()) {
+      return;
+    }
+    this.#post("attach", ++this.#n, this.#request, lastId);
+    clearInterval(this.#pinger);
+    this.#pings = 0;
+    this.#pinger = setInterval(() => this.#ping(), pingEvery);
+  }
+
+  detach() {
+    this.#n++;
+    clearInterval(this.#pinger);
+    this.#post("detach");
+  }
+
+  reconnect() {
+    this.#post("reconnect");
+  }
+
+  #open() {
+    try {
+      const worker = new SharedWorker(this.#url, { type: "module", name: workerName });
+      worker.onerror = () => this.#giveUp();
+      this.#port = worker.port;
+    } catch { // of another origin, or against the page's policy
+      this.#giveUp();
+      return false;
+    }
+    this.#answered = false;
+    this.#port.onmessage = ({ data: [n, items] }) => this.#receive(n, items);
+    return true;
+  }
+
+  #post(...message) {
+    this.#port?.postMessage(message);
+  }
+
+  #receive(n, items) {
+    this.#answered = true;
+    this.#pings = 0;
+    if (items.length > 0) {
+      this.#post("ack", n);
+    }
+    for (const item of items) {
+      if (n !== this.#n) {
+        return;
+      }
+      if ("data" in item) {
+        this.#handlers.onEvent(item);
+      } else if ("state" in item) {
+        this.#handlers.onState(item.state, item.error && new StreamError(item.error.message, item.error));
+      } else if ("ask" in item) {
+        this.#answer(item);
+      } else {
+        this.attach(this.#handlers.lastId()); // it was dropped
+      }
+    }
+  }
+
+  async #answer({ ask, hook, status }) {
+    try {
+      this.#post("answer", ask, await this.#handlers.onAsk(hook, status));
+    } catch (error) {
+      this.#post("answer", ask, undefined, String(error));
+    }
+  }
+
+  // ping asks for a sign of life. A worker may end, as on a phone that needs memory, and
+  // nobody tells the page: the browser then has a new one for it.
+  #ping() {
+    if (++this.#pings <= 2) {
+      this.#post("ping");
+    } else if (this.#answered) {
+      this.#leave();
+      this.attach(this.#handlers.lastId());
+    } else {
+      this.#giveUp();
+    }
+  }
+
+  #leave() {
+    this.detach();
+    this.#port?.close();
+    this.#port = undefined;
+  }
+
+  // giveUp leaves the page to a connection of its own.
+  #giveUp() {
+    if (this.#handlers) {
+      this.#leave();
+      const { onAlone } = this.#handlers;
+      this.#handlers = undefined;
+      onAlone();
+    }
   }
 }
 
@@ -517,7 +678,8 @@ export class Stream extends EventTarget {
   #queue = [];
   #size = 0;        // of what is in it
   #pumping = false;
-  #paused = false;  // the page is hidden or frozen
+  #away = false;    // the page is frozen, or has been left, for good or not
+  #paused = false;  // that, or it is hidden for long
   #hiddenTimer;
   #end = new AbortController(); // of what the Stream has begun
 
@@ -526,16 +688,27 @@ export class Stream extends EventTarget {
     this.#url = new URL(url, globalThis.location?.href).href;
     this.#options = options;
     this.#lastId = this.#taken = options.lastEventId ?? "";
-    const { onAuth, headers, credentials = "same-origin", silence = 0 } = options;
+    const { onAuth, headers, credentials = "same-origin", silence = 0, shared = false, worker = import.meta.url } = options;
+    if (shared === true && (onAuth || headers)) {
+      throw new TypeError("shared must name whose stream it is, where headers or onAuth decide that");
+    }
     const request = {
-      url: this.#url, credentials, silence,
+      url: this.#url, credentials, silence, shared,
       hooks: { headers: headers !== undefined, auth: onAuth !== undefined },
     };
-    this.#source = new Line(request, {
+    const handlers = {
+      lastId: () => this.#taken,
       onEvent: (event) => this.#take(event),
       onState: (state, error) => this.#onState(state, error),
-      onAsk: async (hook, status) => hook === "auth" ? onAuth(status) : typeof headers === "function" ? headers() : headers,
-    });
+      onAsk: async (hook, status) => hook === "auth" ? onAuth(status) : [...new Headers(typeof headers === "function" ? await headers() : headers)],
+      onAlone: () => {
+        this.#source = new Line(request, handlers);
+        if (this.#attached) {
+          this.#source.attach(this.#taken);
+        }
+      },
+    };
+    this.#source = shared && globalThis.SharedWorker ? new Shared(request, handlers, worker) : new Line(request, handlers);
     this.#watchPage();
     this.#attach();
   }
@@ -719,10 +892,10 @@ export class Stream extends EventTarget {
     const { signal } = this.#end;
     const on = (target, type, listener) => target.addEventListener(type, listener, { signal });
     on(document, "visibilitychange", () => this.#look());
-    on(document, "freeze", () => this.#pause());
-    on(document, "resume", () => this.#look());
-    on(window, "pagehide", () => this.#pause());
-    on(window, "pageshow", () => this.#look());
+    on(document, "freeze", () => this.#leave());
+    on(document, "resume", () => this.#comeBack());
+    on(window, "pagehide", () => this.#leave()); // and then it is hidden
+    on(window, "pageshow", () => this.#comeBack());
     on(window, "online", () => this.reconnect());
     this.#look();
   }
@@ -730,6 +903,9 @@ export class Stream extends EventTarget {
   #look() {
     clearTimeout(this.#hiddenTimer);
     const after = this.#options.hiddenAfter ?? hiddenAfter;
+    if (this.#away) {
+      return;
+    }
     if (document.visibilityState !== "hidden" || after < 0) {
       this.#paused = false;
       if (!this.#pumping) {
@@ -740,8 +916,191 @@ export class Stream extends EventTarget {
     }
   }
 
+  #leave() {
+    this.#away = true;
+    this.#pause();
+  }
+
+  #comeBack() {
+    this.#away = false;
+    this.#look();
+  }
+
   #pause() {
     this.#paused = true;
     this.#detach();
   }
+}
+
+// Client is the worker's end of a page's port.
+class Client {
+  #port;
+  #feeds;
+  #clients;        // those that may be alive
+  #n = 0;
+  #tab;            // the reader of the attachment
+  #batch = [];     // for one message
+  #unread = [];    // of each message, how many events and how large
+  #asks = new Map();
+  #asked = 0;
+  heard = performance.now();
+
+  constructor(port, feeds, clients) {
+    this.#port = port;
+    this.#feeds = feeds;
+    this.#clients = clients;
+    port.onmessage = ({ data: [kind, ...args] }) => this.#on(kind, args);
+    port.onclose = () => this.detach(); // where there is such an event
+  }
+
+  #on(kind, args) {
+    this.#clients.add(this);
+    this.heard = performance.now();
+    if (this.#tab) {
+      this.#tab.heard = this.heard;
+    }
+    switch (kind) {
+      case "attach":
+        this.detach();
+        this.#attach(...args);
+        break;
+      case "detach":
+        this.detach();
+        break;
+      case "reconnect":
+        this.#tab?.feed.reconnect();
+        break;
+      case "ping":
+        this.#port.postMessage([this.#n, []]);
+        break;
+      case "ack":
+        if (args[0] === this.#n) {
+          this.#unread.shift();
+        }
+        break;
+      case "answer":
+        this.#onAnswer(...args);
+    }
+  }
+
+  // attach gives the page a feed of its own, from its own place, which merges with that
+  // of the others as soon as both know where they are; or one that is just beginning at
+  // the same place.
+  #attach(n, request, lastId) {
+    this.#n = n;
+    this.#tab = Object.assign(new Reader(lastId), {
+      heard: this.heard,
+      onEvent: (event) => this.#send(event),
+      onState: (state, error) => this.#send({ state, error: error && { ...error, message: error.message } }),
+      onAsk: (hook, status) => new Promise((resolve, reject) => {
+        const ask = ++this.#asked;
+        this.#asks.set(ask, { resolve, reject });
+        this.#send({ ask, hook, status });
+      }),
+    });
+    this.#feeds.join(request, lastId, this.#tab);
+  }
+
+  detach() {
+    this.#batch = [];
+    this.#unread = [];
+    this.leaveAsks();
+    this.#tab?.feed.remove(this.#tab);
+    this.#tab = undefined;
+  }
+
+  // drop is for a page that does not read: if it lives it attaches again, from where it is.
+  drop() {
+    if (this.#tab) {
+      this.detach();
+      this.#send({});
+    }
+  }
+
+  leaveAsks() {
+    for (const { reject } of this.#asks.values()) {
+      reject(gone);
+    }
+    this.#asks.clear();
+  }
+
+  #onAnswer(ask, value, error) {
+    const { resolve, reject } = this.#asks.get(ask) ?? {};
+    this.#asks.delete(ask);
+    if (error === undefined) {
+      resolve?.(value);
+    } else {
+      reject?.(new StreamError(error));
+    }
+  }
+
+  // send puts an item into the next message: one for all that a chunk of the stream has.
+  #send(item) {
+    if (this.#batch.push(item) === 1) {
+      queueMicrotask(() => this.#flush());
+    }
+  }
+
+  #flush() {
+    const items = this.#batch;
+    if (items.length === 0) {
+      return; // detached meanwhile
+    }
+    this.#batch = [];
+    this.#port.postMessage([this.#n, items]);
+    this.#unread.push({ count: items.length, size: items.reduce((n, { data = "" }) => n + data.length, 0) });
+    const sum = (what) => this.#unread.reduce((n, message) => n + message[what], 0);
+    if (sum("count") > maxUnread || sum("size") > maxUnreadSize) {
+      this.drop();
+    }
+  }
+}
+
+// Feeds are those of a worker, by what they read.
+class Feeds {
+  #feeds = new Map(); // sets of feeds that read the same
+
+  join(request, lastId, reader) {
+    const key = JSON.stringify(request);
+    const alike = this.#feeds.get(key) ?? new Set();
+    this.#feeds.set(key, alike);
+    for (const feed of alike) {
+      if (!feed.begun && feed.lastId === lastId && feed.state !== "closed") {
+        feed.add(reader);
+        return;
+      }
+    }
+    const feed = new Feed(request, lastId, () => {
+      for (const other of alike) {
+        if (other !== feed && feed.settled && other.settled) {
+          other.merge(feed);
+        }
+      }
+    });
+    alike.add(feed);
+    feed.add(reader);
+    feed.run().then(() => alike.delete(feed) && alike.size === 0 && this.#feeds.delete(key));
+  }
+}
+
+// serve is the worker: one connection for all pages that read the same.
+function serve(scope) {
+  const feeds = new Feeds();
+  const clients = new Set();
+  scope.onconnect = ({ ports: [port] }) => new Client(port, feeds, clients);
+  setInterval(() => {
+    for (const client of clients) {
+      const quiet = performance.now() - client.heard;
+      if (quiet > frozenAfter) {
+        client.drop();
+        clients.delete(client); // until it says something
+      } else if (quiet > askedFor) {
+        client.leaveAsks();
+      }
+    }
+  }, askedFor / 3);
+}
+
+if (globalThis.SharedWorkerGlobalScope && self.name === workerName) {
+  serve(self);
 }

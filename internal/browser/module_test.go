@@ -39,8 +39,7 @@ func TestModuleReadsAsEventSource(t *testing.T) {
 	defer server.Close()
 	s := startSite(t, ssehub.Options{})
 	mux.Handle("/", s.server.Handler)
-	p := tab{openPage(t, server.Listener.Addr().String())}
-	p.until("window.ready")
+	p := openTab(t, server.Listener.Addr().String())
 	p.run(fmt.Sprintf(`window.wrong = []; window.events = 0; (async () => {
 		for (let n = 0; n < %d; n++) {
 			const url = "/raw?n=" + n, got = [], want = [];
@@ -146,8 +145,7 @@ func TestModuleSilence(t *testing.T) {
 	require.NoError(t, err)
 	defer line.Close()
 	s.server.SetKeepAlivesEnabled(false) // the stream's is the only connection
-	p := tab{openPage(t, line.Addr())}
-	p.until("window.ready")
+	p := openTab(t, line.Addr())
 	p.run("listen()")
 	s.publish(1)
 	s.waitStreams(1)
@@ -235,8 +233,7 @@ func TestModuleOfAnotherOrigin(t *testing.T) {
 	s := startSite(t, ssehub.Options{AllowedOrigins: []string{"*"}, AllowedHosts: []string{"*"}})
 	elsewhere := httptest.NewServer(s.server.Handler)
 	defer elsewhere.Close()
-	p := tab{openPage(t, elsewhere.Listener.Addr().String())}
-	p.until("window.ready")
+	p := openTab(t, elsewhere.Listener.Addr().String())
 	p.run(fmt.Sprintf(`listen({ headers: { Authorization: "x" } }, "http://%s/events")`, s.addr))
 	p.until("log.length === 1")
 	s.publish(1)

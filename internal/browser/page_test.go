@@ -37,6 +37,13 @@ func openPage(t *testing.T, addr string) *page {
 
 func openPageAt(t *testing.T, addr, path string) *page {
 	t.Helper()
+	ctx, cancel := startBrowser(t)
+	t.Cleanup(cancel)
+	return pageIn(t, ctx, "http://"+addr+path)
+}
+
+func startBrowser(t *testing.T) (context.Context, context.CancelFunc) {
+	t.Helper()
 	ctx, cancel := chromedp.NewExecAllocator(context.Background(), // t.Context ends before cleanups
 		chromedp.ExecPath(chromium(t)),
 		chromedp.Headless, chromedp.NoSandbox, chromedp.DisableGPU, chromedp.NoFirstRun,
@@ -46,10 +53,11 @@ func openPageAt(t *testing.T, addr, path string) *page {
 		chromedp.Flag("disable-sync", true),
 		// Its --user-data-dir is a new one, removed with the context.
 	)
-	t.Cleanup(cancel)
-	ctx, cancel = chromedp.NewContext(ctx)
-	t.Cleanup(cancel)
-	return pageIn(t, ctx, "http://"+addr+path)
+	ctx, cancelBrowser := chromedp.NewContext(ctx)
+	return ctx, func() {
+		cancelBrowser()
+		cancel()
+	}
 }
 
 // another opens a page in another tab of the same browser, with its cookies.

@@ -55,6 +55,7 @@ func buildAndRun(m *testing.M) int {
 		}
 	}
 	status := m.Run()
+	endProfiles()
 	if err := goleak.Find(); err != nil && status == 0 {
 		fmt.Fprintln(os.Stderr, err)
 		return 1

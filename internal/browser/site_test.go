@@ -127,11 +127,36 @@ func (s *site) waitStreams(n int) {
 // tab is a page of a site.
 type tab struct{ *page }
 
+// profiles is one browser for all pages of sites: to start one takes longer than most
+// tests. TestMain ends it.
+var profiles struct {
+	ctx context.Context
+	end context.CancelFunc
+}
+
+func endProfiles() {
+	if profiles.end != nil {
+		profiles.end()
+	}
+}
+
 func (s *site) open() tab {
 	s.t.Helper()
-	t := tab{openPage(s.t, s.addr)}
-	t.until("window.ready")
-	return t
+	return openTab(s.t, s.addr)
+}
+
+// openTab opens the page of a site, at whatever address, in a profile of its own.
+func openTab(t *testing.T, addr string) tab {
+	t.Helper()
+	if profiles.end == nil {
+		profiles.ctx, profiles.end = startBrowser(t)
+		require.NoError(t, chromedp.Do(profiles.ctx))
+	}
+	ctx, cancel := chromedp.NewContext(profiles.ctx, chromedp.WithNewBrowserContext())
+	t.Cleanup(cancel)
+	p := tab{pageIn(t, ctx, "http://"+addr+"/")}
+	p.until("window.ready")
+	return p
 }
 
 // openAnother opens a tab in a window of its own, so that all are visible, unless the

@@ -1,36 +1,8 @@
 // A Stream against servers that say what each test wants.
 import assert from "node:assert";
-import { createServer } from "node:http";
 import test from "node:test";
 import { backoff, connect, StreamError } from "../ssehub.js";
-
-// serve answers request number n with answers[n], and all further ones with the last: a
-// text is the whole of an event stream.
-async function serve(t, ...answers) {
-  const requests = [];
-  const server = createServer((request, response) => {
-    const answer = answers[Math.min(requests.length, answers.length - 1)];
-    requests.push({ headers: request.headers, at: performance.now() });
-    if (typeof answer === "function") {
-      answer(response);
-    } else {
-      response.writeHead(200, { "Content-Type": "text/event-stream" });
-      response.end(answer);
-    }
-  });
-  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
-  t.after(() => {
-    server.closeAllConnections();
-    server.close();
-  });
-  return { url: `http://127.0.0.1:${server.address().port}/`, requests };
-}
-
-const status = (code, headers) => (response) => response.writeHead(code, headers).end();
-const stays = (text) => (response) => {
-  response.writeHead(200, { "Content-Type": "text/event-stream" });
-  response.write(text);
-};
+import { event, hub, serve, status, stays } from "./server.mjs";
 
 // read connects, and returns what came once the stream is closed.
 function read(t, url, options = {}) {
@@ -46,9 +18,6 @@ function read(t, url, options = {}) {
     t.after(() => stream.close());
   });
 }
-
-const event = (id, data = "x") => `id: ${id}\ndata: ${data}\n\n`;
-const hub = (type, data, id) => `event: ssehub.${type}\n${id ? `id: ${id}\n` : ""}data: ${JSON.stringify(data)}\n\n`;
 
 test("answers that end it", async (t) => {
   for (const [answer, code] of [
