@@ -74,7 +74,7 @@ func (up Upgrader) Upgrade(w http.ResponseWriter, r *http.Request) (*Conn, error
 		out := newResponse(w)
 		// Flushing with nothing written sends the head alone, and fails before
 		// anything is sent where streaming cannot work.
-		hasDeadlines, err := flushHead(out.ResponseController, up.WriteTimeout)
+		hasDeadlines, err := flushHead(out, up.WriteTimeout)
 		if err != nil {
 			return nil, refuse(w, err)
 		}
@@ -117,13 +117,22 @@ func SetHeader(h http.Header) {
 	h.Set("X-Content-Type-Options", "nosniff")
 }
 
-func flushHead(rc *http.ResponseController, timeout time.Duration) (hasDeadlines bool, err error) {
+func flushHead(out *response, timeout time.Duration) (hasDeadlines bool, err error) {
 	var deadline time.Time // none, in place of the server's
 	if timeout > 0 {
 		deadline = time.Now().Add(timeout)
 	}
-	hasDeadlines = !errors.Is(rc.SetWriteDeadline(deadline), errors.ErrUnsupported)
-	return hasDeadlines, rc.Flush()
+	hasDeadlines = !errors.Is(out.SetWriteDeadline(deadline), errors.ErrUnsupported)
+	if canFlush(innermost(out.ResponseWriter)) {
+		out.WriteHeader(http.StatusOK) // for chi's Compress, which does not say at a Flush that it compresses
+	} else {
+		defer func() { // echo v4 panics where what it wraps cannot flush
+			if recover() != nil {
+				err = http.ErrNotSupported
+			}
+		}()
+	}
+	return hasDeadlines, out.Flush()
 }
 
 // refuse reports that w failed to flush the head.
@@ -148,6 +157,14 @@ func innermost(w http.ResponseWriter) http.ResponseWriter {
 		}
 		w = u.Unwrap()
 	}
+}
+
+func canFlush(w http.ResponseWriter) bool {
+	switch w.(type) {
+	case http.Flusher, interface{ FlushError() error }:
+		return true
+	}
+	return false
 }
 
 // LastEventID returns the id from which the client of r wants to go on: the

@@ -2,6 +2,7 @@ package sse_test
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -22,6 +23,8 @@ type (
 	oldFlusher struct{ http.ResponseWriter }       // an http.Flusher, and no deadlines
 	noDeadline struct{ *ssetest.Recorder }         // says that it has none
 	badFlusher struct{ *ssetest.Recorder }         // whose client has left
+	compressor struct{ unwrapOnly }                // as chi's, which says so in the head at WriteHeader or Write alone
+	echoed     struct{ unwrapOnly }                // as echo v4's, which wants an http.Flusher inside
 )
 
 var errGone = errors.New("gone")
@@ -32,7 +35,16 @@ func (w unwrapOnly) WriteHeader(status int)           { w.inner.WriteHeader(stat
 func (w unwrapOnly) Unwrap() http.ResponseWriter      { return w.inner }
 func (w oldFlusher) Flush()                           { _ = w.ResponseWriter.(*ssetest.Recorder).FlushError() }
 func (w noDeadline) SetWriteDeadline(time.Time) error { return http.ErrNotSupported }
-func (w badFlusher) FlushError() error                { return errGone }
+func (w echoed) Flush()                               { panic(fmt.Sprintf("%T cannot flush", w.inner)) }
+func (w compressor) WriteHeader(status int) {
+	w.Header().Set("Content-Encoding", "gzip")
+	w.inner.WriteHeader(status)
+}
+func (w compressor) Write(p []byte) (int, error) {
+	w.WriteHeader(http.StatusOK)
+	return w.inner.Write(p)
+}
+func (w badFlusher) FlushError() error { return errGone }
 
 // Faults 44 and 45: whatever can flush can stream, with deadlines or without.
 func TestUpgradeThroughWrappers(t *testing.T) {
@@ -66,6 +78,7 @@ func TestUpgradeStreamingNotSupported(t *testing.T) {
 	}{
 		"hidden":       {func(rec *ssetest.Recorder) http.ResponseWriter { return hidden{rec} }, "sse_test.hidden"},
 		"unwrap":       {func(rec *ssetest.Recorder) http.ResponseWriter { return unwrapOnly{hidden{rec}} }, "sse_test.hidden"},
+		"panicking":    {func(rec *ssetest.Recorder) http.ResponseWriter { return echoed{unwrapOnly{hidden{rec}}} }, "sse_test.hidden"},
 		"unwrap to no": {func(*ssetest.Recorder) http.ResponseWriter { return unwrapNil{hidden{httptest.NewRecorder()}} }, "<nil>"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -91,6 +104,30 @@ func TestUpgradeStreamingNotSupported(t *testing.T) {
 type unwrapNil struct{ hidden }
 
 func (unwrapNil) Unwrap() http.ResponseWriter { return nil }
+
+// What a middleware adds to the head when that is written is in it: a stream that is
+// compressed says so.
+func TestUpgradeCompressor(t *testing.T) {
+	handler := func(w http.ResponseWriter, r *http.Request) {
+		if conn, err := sse.Upgrade(compressor{unwrapOnly{w}}, r); err == nil {
+			conn.Close()
+		}
+	}
+	server := ssetest.NewServer(http.HandlerFunc(handler))
+	defer server.Close()
+	res, err := (&http.Client{Transport: &http.Transport{DialContext: server.Listener.Dial, DisableCompression: true}}).Get(server.URL)
+	require.NoError(t, err)
+	defer res.Body.Close()
+	require.Equal(t, "gzip", res.Header.Get("Content-Encoding"))
+}
+
+// A panic that has another reason than that goes on.
+func TestUpgradeFlushPanics(t *testing.T) {
+	w := echoed{unwrapOnly{oldFlusher{ssetest.NewRecorder()}}}
+	require.PanicsWithValue(t, "sse_test.oldFlusher cannot flush", func() {
+		_, _ = sse.Upgrade(w, httptest.NewRequest(http.MethodGet, "/", nil))
+	})
+}
 
 // Faults 44: the same over a server, behind the middleware that everybody has.
 func TestUpgradeTimeoutHandler(t *testing.T) {
