@@ -99,6 +99,7 @@ func (h *Hub) put(e *appending, t *topic, others []string) {
 // appendTo appends to one log, behind the lines that name the topics, and leaves
 // its sleeping readers to the waker. It needs h.mu.
 func (h *Hub) appendTo(t *topic, e *appending, lines []byte) {
+	t.published++
 	wake := false
 	if e.ephemeral {
 		wake = t.appendEphemeral(e, lines)

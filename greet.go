@@ -92,11 +92,16 @@ func (r *reader) appendGapOfAll(b []byte, reason string, from Position, lost []*
 // hello puts the first event of a stream into control; id is the place that
 // the client may resume from.
 func (r *reader) hello(verdict string, id Position) {
-	r.origin, r.verdict = id, verdict
+	r.origin = id
+	if r.verdict == "" { // it has not begun: later others look at these
+		r.verdict = verdict
+		if r.greet {
+			r.id = uuid.NewString() // also without a hello, for Revoke and Trace
+		}
+	}
 	if !r.greet {
 		return
 	}
-	r.id = uuid.NewString() // also without a hello, for Revoke and Trace
 	if r.hub.opts.NoHello {
 		return
 	}

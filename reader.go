@@ -44,8 +44,8 @@ type reader struct {
 	began   time.Duration          // when, for others
 	wrote   time.Duration          // when the last write ended
 	left    bool                   // leave was called
-	id      string                 // of the connection, in the hello
-	verdict string                 // of that
+	id      string                 // of the connection, in the hello; as verdict, final when it begins
+	verdict string                 // of the first hello
 	info    *SubscriberInfo        // for Trace; nil without
 
 	admission *admission // nil if it is no stream of a Handler

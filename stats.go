@@ -21,6 +21,7 @@ type TopicStats struct {
 	Last        Position // of the newest such
 	Events      int      // kept
 	Bytes       int64    // of these, encoded, and of ephemeral ones
+	Published   uint64   // events, ephemeral ones too
 	// Lag is how many of the kept events the slowest subscriber has not got, and
 	// LagTime how long ago the oldest of these was published.
 	Lag     int
@@ -87,7 +88,7 @@ func (h *Hub) Topics() iter.Seq[TopicStats] {
 
 // topicStats returns what h.mu guards of a topic.
 func (h *Hub) topicStats(t *topic) TopicStats {
-	s := TopicStats{Topic: t.name, Pattern: t.pattern, Policy: t.policy, Subscribers: t.readers}
+	s := TopicStats{Topic: t.name, Pattern: t.pattern, Policy: t.policy, Subscribers: t.readers, Published: t.published}
 	s.Events, s.Bytes = t.kept()
 	first, last := t.span()
 	if s.Events > 0 {

@@ -37,13 +37,14 @@ type topic struct {
 	dropped  atomic.Uint64              // newest event that is no longer kept, or 0
 
 	// Guarded by Hub.mu.
-	once    once
-	index   int // in Hub.all
-	events  int // in the window
-	bytes   int64
-	total   *int64 // of the hub; kept is a part of it
-	readers int
-	idle    time.Duration // when it was last of use: a reader left or, unless it is a pattern, an event came
+	once      once
+	index     int // in Hub.all
+	events    int // in the window
+	bytes     int64
+	total     *int64 // of the hub; kept is a part of it
+	readers   int
+	published uint64        // events, ever
+	idle      time.Duration // when it was last of use: a reader left or, unless it is a pattern, an event came
 
 	patterns []*topic // that match, as of matched
 	matched  uint64   // version of Hub.patterns
