@@ -7,26 +7,14 @@ import (
 )
 
 // Of returns a collector of given snapshots.
-func Of(hub ssehub.Stats, topics ...ssehub.TopicStats) prometheus.Collector {
-	c := &collector{hub: given{hub, topics}}
-	for _, t := range topics {
-		c.topics = append(c.topics, t.Topic)
-	}
-	return c
+func Of(hub ssehub.Stats, topic ssehub.TopicStats) prometheus.Collector {
+	return &collector{hub: given{hub, topic}, topics: []string{topic.Topic}}
 }
 
 type given struct {
-	hub    ssehub.Stats
-	topics []ssehub.TopicStats
+	hub   ssehub.Stats
+	topic ssehub.TopicStats
 }
 
-func (g given) Stats() ssehub.Stats { return g.hub }
-
-func (g given) TopicStats(name string) (ssehub.TopicStats, bool) {
-	for _, t := range g.topics {
-		if t.Topic == name {
-			return t, true
-		}
-	}
-	return ssehub.TopicStats{}, false
-}
+func (g given) Stats() ssehub.Stats                         { return g.hub }
+func (g given) TopicStats(string) (ssehub.TopicStats, bool) { return g.topic, true }

@@ -2,10 +2,8 @@ package prom_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math"
-	"reflect"
 	"strconv"
 	"strings"
 	"sync"
@@ -18,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ssehub-go/ssehub"
+	"github.com/ssehub-go/ssehub/internal/exposed"
 	"github.com/ssehub-go/ssehub/metrics/prom"
 	"github.com/ssehub-go/ssehub/sse"
 )
@@ -62,74 +61,33 @@ func TestLint(t *testing.T) {
 	require.Empty(t, problems)
 }
 
-// Each field of Stats, BrokerStats and TopicStats makes a difference to what is
-// exposed, or is here with the reason why not.
+// What is not exposed has a reason.
 func TestFields(t *testing.T) {
-	left := map[string]string{
-		"Stats.Gaps":         "the sum of GapsByReason",
-		"TopicStats.Pattern": "does not change, and the name shows it",
-		"TopicStats.Policy":  "does not change",
-		"TopicStats.First":   "ssehub_topic_history_events has how much is kept",
+	exposed.Fields(t, map[string]string{
+		"Stats.Gaps":         "it is the sum of GapsByReason",
+		"TopicStats.Pattern": "it does not change, and the name shows it",
+		"TopicStats.Policy":  "it does not change",
+		"TopicStats.First":   "ssehub_topic_history_events says how much is kept",
 		"TopicStats.Last":    "ssehub_log_position moves the same",
-		"TopicStats.Latency": "thirty series for each topic",
-	}
-	exposes := func(name string, plain, set prometheus.Collector) {
-		if reason := left[name]; reason != "" {
-			require.Equal(t, text(t, plain), text(t, set), "%s is said to be left out: %s", name, reason)
-			delete(left, name)
-			return
-		}
-		require.NotEqual(t, text(t, plain), text(t, set), "%s is not exposed", name)
-	}
-	hubWith := func(path ...int) prometheus.Collector {
-		var s ssehub.Stats
-		set(t, reflect.ValueOf(&s).Elem().FieldByIndex(path))
-		return prom.Of(s)
-	}
-	stats, broker, topic := reflect.TypeFor[ssehub.Stats](), reflect.TypeFor[ssehub.BrokerStats](), reflect.TypeFor[ssehub.TopicStats]()
-	at, ok := stats.FieldByName("Broker")
-	require.True(t, ok)
-	for i := range stats.NumField() {
-		if name := stats.Field(i).Name; name != "Broker" {
-			exposes("Stats."+name, prom.Of(ssehub.Stats{}), hubWith(i))
-		}
-	}
-	for i := range broker.NumField() {
-		exposes("BrokerStats."+broker.Field(i).Name, prom.Of(ssehub.Stats{}), hubWith(at.Index[0], i))
-	}
-	for i := range topic.NumField() {
-		s := ssehub.TopicStats{Topic: "t"}
-		set(t, reflect.ValueOf(&s).Elem().Field(i))
-		exposes("TopicStats."+topic.Field(i).Name, prom.Of(ssehub.Stats{}, ssehub.TopicStats{Topic: "t"}), prom.Of(ssehub.Stats{}, s))
-	}
-	require.Empty(t, left, "there are no such fields")
+		"TopicStats.Latency": "that would be thirty series for each topic",
+	}, func(s ssehub.Stats, topic ssehub.TopicStats) string { return text(t, prom.Of(s, topic)) })
 }
 
-// set sets a field to what is not zero.
-func set(t *testing.T, field reflect.Value) {
-	switch v := field.Addr().Interface().(type) {
-	case *error:
-		*v = errors.New("down")
-	case *map[string]uint64:
-		*v = map[string]uint64{sse.ReasonWindow: 7}
-	case *ssehub.Histogram:
-		v.Count = 7
-	case *ssehub.Position:
-		v.Seq = 7
-	default:
-		switch field.Kind() {
-		case reflect.Bool:
-			field.SetBool(true)
-		case reflect.Int, reflect.Int64:
-			field.SetInt(7)
-		case reflect.Uint64:
-			field.SetUint(7)
-		case reflect.String:
-			field.SetString("seven")
-		default:
-			require.Fail(t, "a kind of field that is not exposed yet", "%s", field.Type())
+// docs/metrics.md lists the metrics as they are.
+func TestDocumented(t *testing.T) {
+	hub := newHub(t, &ssehub.Options{Limits: ssehub.Limits{Streams: 1}})
+	families, err := registry(t, prom.NewCollector(hub, &prom.Options{Topics: []string{"t"}})).Gather()
+	require.NoError(t, err)
+	var rows []string
+	for _, f := range families {
+		var labels []string
+		for _, l := range f.GetMetric()[0].GetLabel() {
+			labels = append(labels, l.GetName())
 		}
+		rows = append(rows, fmt.Sprintf("| `%s` | %s | %s | %s |",
+			f.GetName(), strings.ToLower(f.GetType().String()), strings.Join(labels, ", "), f.GetHelp()))
 	}
+	exposed.Documented(t, "ssehub_", rows)
 }
 
 // The values are those of Stats, in seconds and bytes.
