@@ -271,6 +271,8 @@
 //	broker/redis       a Broker in a stream of Redis, for several hubs
 //	broker/postgres    a Broker in PostgreSQL, for several hubs, and for transactions
 //	broker/brokertest  what holds a Broker against its contract
+//	metrics/prom       Stats for Prometheus, with a dashboard and alerts
+//	metrics/otel       Stats and Trace for OpenTelemetry
 //
-// Imports point one way: broker/* → ssehub → sse ← client. (TestImportDirection)
+// Imports point one way: broker/*, metrics/* → ssehub → sse ← client. (TestImportDirection)
 package ssehub
