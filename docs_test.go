@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -43,8 +44,35 @@ func documents(t *testing.T) []string {
 	return append(guides, "doc.go", "README.md", "SECURITY.md", "CONTRIBUTING.md")
 }
 
+// What the documents link to is there.
+func TestDocsLinks(t *testing.T) {
+	for _, file := range append(documents(t), "CHANGELOG.md", "llms.txt") {
+		text, err := os.ReadFile(file)
+		require.NoError(t, err)
+		for _, m := range regexp.MustCompile(`\]\(([^)#:]+)(?:#([^)]+))?\)`).FindAllStringSubmatch(string(text), -1) {
+			to := filepath.Join(filepath.Dir(file), m[1])
+			_, err := os.Stat(to)
+			require.NoError(t, err, "%s links to %s", file, m[1])
+			if m[2] != "" && filepath.Ext(to) == ".md" {
+				require.Contains(t, headings(t, to), m[2], "%s links to %s", file, m[0])
+			}
+		}
+	}
+}
+
+// headings are those of a document, as links name them.
+func headings(t *testing.T, file string) (names []string) {
+	text, err := os.ReadFile(file)
+	require.NoError(t, err)
+	for _, m := range regexp.MustCompile(`(?m)^#+ (.*)$`).FindAllStringSubmatch(string(text), -1) {
+		name := regexp.MustCompile(`[^a-z0-9 -]`).ReplaceAllString(strings.ToLower(m[1]), "")
+		names = append(names, strings.ReplaceAll(name, " ", "-"))
+	}
+	return names
+}
+
 // The programs that the README and the guides show compile as they stand, the parts of
-// programs inside of one. What needs another module is shown by its examples.
+// programs inside of one. What needs another module names the file that it is from.
 func TestDocsCompile(t *testing.T) {
 	guides, err := filepath.Glob("docs/*.md")
 	require.NoError(t, err)
@@ -53,11 +81,15 @@ func TestDocsCompile(t *testing.T) {
 	for _, file := range append([]string{"README.md"}, guides...) {
 		text, err := os.ReadFile(file)
 		require.NoError(t, err)
-		for _, m := range regexp.MustCompile("(?s)```go\n(.*?)```").FindAllSubmatch(text, -1) {
+		for _, m := range regexp.MustCompile("(?s)(?:<!-- (\\S+) -->\n)?```go\n(.*?)```").FindAllStringSubmatch(string(text), -1) {
 			n++
+			if m[1] != "" {
+				requireLines(t, filepath.Join(filepath.Dir(file), m[1]), m[2])
+				continue
+			}
 			program := filepath.Join(dir, fmt.Sprint(filepath.Base(file), n), "main.go")
 			require.NoError(t, os.Mkdir(filepath.Dir(program), 0o700))
-			require.NoError(t, os.WriteFile(program, []byte(inProgram(string(m[1]))), 0o600))
+			require.NoError(t, os.WriteFile(program, []byte(inProgram(m[2])), 0o600))
 		}
 	}
 	require.GreaterOrEqual(t, n, 13)
@@ -66,6 +98,16 @@ func TestDocsCompile(t *testing.T) {
 	vet.Env = append(os.Environ(), "GOWORK=off")
 	out, err := vet.CombinedOutput()
 	require.NoError(t, err, "%s", out)
+}
+
+// requireLines sees that a file has all lines of a part.
+func requireLines(t *testing.T, file, part string) {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	require.NoError(t, err)
+	for line := range strings.Lines(part) {
+		require.Contains(t, string(text), strings.TrimSpace(line), "%s", file)
+	}
 }
 
 // newModule returns the folder of a module that uses this one.
