@@ -49,7 +49,8 @@ func TestDocsLinks(t *testing.T) {
 	for _, file := range append(documents(t), "CHANGELOG.md", "llms.txt") {
 		text, err := os.ReadFile(file)
 		require.NoError(t, err)
-		for _, m := range regexp.MustCompile(`\]\(([^)#:]+)(?:#([^)]+))?\)`).FindAllStringSubmatch(string(text), -1) {
+		prose := regexp.MustCompile("(?s)```.*?```").ReplaceAllString(string(text), "")
+		for _, m := range regexp.MustCompile(`\]\(([^)#:]+)(?:#([^)]+))?\)`).FindAllStringSubmatch(prose, -1) {
 			to := filepath.Join(filepath.Dir(file), m[1])
 			_, err := os.Stat(to)
 			require.NoError(t, err, "%s links to %s", file, m[1])

@@ -85,6 +85,8 @@ func position(meter metric.Meter) (metric.Observable, observe[hub], error) {
 var ofTopic = []instrument[topic]{
 	single(upDown, "ssehub.topic.subscriber.count", "{subscriber}", "Subscribers of the topic.",
 		func(s *topic) int { return s.Subscribers }),
+	single(counter, "ssehub.topic.published.events", "{event}", "Events of the topic, ephemeral ones too. Begins anew with a topic that was out of memory.",
+		func(s *topic) uint64 { return s.Published }),
 	single(upDown, "ssehub.topic.event.count", "{event}", "Events kept of the topic.",
 		func(s *topic) int { return s.Events }),
 	single(upDown, "ssehub.topic.usage", "By", "Bytes of these, encoded, and of ephemeral ones.",

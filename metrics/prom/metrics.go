@@ -85,6 +85,8 @@ var ofHub = []metric[hub]{
 var ofTopic = []metric[topic]{
 	single(describe("topic_subscribers", "Subscribers of the topic.", "topic"),
 		gauge, func(s *topic) int { return s.Subscribers }),
+	single(describe("topic_published_events_total", "Events of the topic, ephemeral ones too. Begins anew with a topic that was out of memory.", "topic"),
+		counter, func(s *topic) uint64 { return s.Published }),
 	single(describe("topic_history_events", "Events kept of the topic.", "topic"),
 		gauge, func(s *topic) int { return s.Events }),
 	single(describe("topic_history_bytes", "Bytes of these, encoded, and of ephemeral ones.", "topic"),

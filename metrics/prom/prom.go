@@ -27,7 +27,7 @@ import (
 
 // Options configures a collector.
 type Options struct {
-	// Topics are the topics and patterns that have series of their own: seven for each.
+	// Topics are the topics and patterns that have series of their own: eight for each.
 	// One that is not in memory, as nobody reads it and it keeps nothing, is shown with
 	// zeros. At a scrape each costs what Hub.TopicStats does, some 20 ns for each
 	// subscriber of the hub, so name the few that matter.
