@@ -6,7 +6,7 @@
 //	http.Handle("/prices", hub.Handler("prices"))
 //	id, err := hub.Publish(ctx, "prices", sse.Message{Type: "tick", Data: data})
 //
-// A page reads it with new EventSource("/prices"), a Go program with package
+// A page reads it with new EventSource("/prices"), or with package js, a Go program with package
 // client, this process with [Hub.Subscribe], a shell with curl -N.
 //
 // # One log
@@ -245,8 +245,8 @@
 //
 // # In front of it
 //
-// Six connections per host is what browsers allow over HTTP/1.1: use HTTP/2
-// where pages have many tabs. http.Server.WriteTimeout does not end streams,
+// Six connections per host is what browsers allow over HTTP/1.1: where pages have
+// many tabs use HTTP/2, or package js, with which they share one. http.Server.WriteTimeout does not end streams,
 // as every write sets its own deadline; set ReadHeaderTimeout as for any
 // server. http.Server.Shutdown does not end streams: it waits for those that it
 // still holds, and forgets those that were taken over. Call [Hub.Shutdown] first.
@@ -264,6 +264,7 @@
 //	ssehub   the hub: logs, cursors, handlers
 //	client   a reader that reconnects; does not know the hub
 //	sse      the wire: messages, Upgrade, Conn, Encoder, Decoder; the standard library alone
+//	js       ssehub.js, which pages may use in place of EventSource
 //	ssetest  servers in memory and a recorder
 //
 //	broker/bolt        a Broker in a file; a module of its own, as are all others

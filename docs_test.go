@@ -149,10 +149,12 @@ import (
 
 	"github.com/ssehub-go/ssehub"
 	"github.com/ssehub-go/ssehub/client"
+	"github.com/ssehub-go/ssehub/js"
 	"github.com/ssehub-go/ssehub/sse"
 )
 
 var (
+	_ = js.Handler
 	_ = errors.New
 	_ = json.Marshal
 	_ = fmt.Sprint

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -98,6 +99,19 @@ func kilobytes(t *testing.T, digits []byte) int {
 	n, err := strconv.Atoi(string(digits))
 	require.NoError(t, err)
 	return n * 1000
+}
+
+// The scripts of docs/browser.md are modules as they stand.
+func TestDocs(t *testing.T) {
+	doc, err := os.ReadFile("../docs/browser.md")
+	require.NoError(t, err)
+	scripts := regexp.MustCompile("(?s)```js\n(.*?)```").FindAllSubmatch(doc, -1)
+	require.NotEmpty(t, scripts)
+	for _, script := range scripts {
+		file := filepath.Join(t.TempDir(), "script.mjs")
+		require.NoError(t, os.WriteFile(file, script[1], 0o600))
+		runNode(t, []string{"--check", file})
+	}
 }
 
 // The types name what the module has: its exports, the options that it reads, and the

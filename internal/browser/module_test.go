@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"sync/atomic"
 	"testing"
@@ -40,6 +41,7 @@ func TestModuleReadsAsEventSource(t *testing.T) {
 	s := startSite(t, ssehub.Options{})
 	mux.Handle("/", s.server.Handler)
 	p := openTab(t, server.Listener.Addr().String())
+	p.until("window.ready")
 	p.run(fmt.Sprintf(`window.wrong = []; window.events = 0; (async () => {
 		for (let n = 0; n < %d; n++) {
 			const url = "/raw?n=" + n, got = [], want = [];
@@ -146,14 +148,14 @@ func TestModuleSilence(t *testing.T) {
 	defer line.Close()
 	s.server.SetKeepAlivesEnabled(false) // the stream's is the only connection
 	p := openTab(t, line.Addr())
+	p.until("window.ready")
 	p.run("listen()")
+	p.until("log.length === 1")
 	s.publish(1)
-	s.waitStreams(1)
-	p.until("log.length > 0")
 	require.Never(t, func() bool { return s.requests.Load() > 1 }, 3500*time.Millisecond, 100*time.Millisecond, "heartbeats are signs of life")
 	line.Apply(ssetest.Fault{Stall: ssetest.Now})
 	s.publish(3)
-	p.untilNumbers(s.published-2, s.published)
+	p.untilNumbers(1, 4)
 	require.Equal(t, int64(2), s.requests.Load())
 	require.Contains(t, eval[[]string](p.page, "states"), "waiting: no byte came for too long")
 }
@@ -234,6 +236,7 @@ func TestModuleOfAnotherOrigin(t *testing.T) {
 	elsewhere := httptest.NewServer(s.server.Handler)
 	defer elsewhere.Close()
 	p := openTab(t, elsewhere.Listener.Addr().String())
+	p.until("window.ready")
 	p.run(fmt.Sprintf(`listen({ headers: { Authorization: "x" } }, "http://%s/events")`, s.addr))
 	p.until("log.length === 1")
 	s.publish(1)
@@ -267,4 +270,24 @@ func TestModuleEvents(t *testing.T) {
 	require.Equal(t, []string{"ssehub.hello {}  before true", "<fresh>", "tick x a.1 before true", "message y\nz b before true"}, p.log())
 	p.run("stream.close()")
 	s.waitStreams(0)
+}
+
+// The page that docs/browser.md shows works as it stands.
+func TestModuleDocs(t *testing.T) {
+	doc, err := os.ReadFile("../../docs/browser.md")
+	require.NoError(t, err)
+	shown := regexp.MustCompile("(?s)```html\n(.*?)```").FindSubmatch(doc)
+	require.NotNil(t, shown)
+	s := startSite(t, ssehub.Options{})
+	s.page = string(shown[1]) + `<link rel="icon" href="data:,">`
+	p := openTab(t, s.addr)
+	p.until(`document.title === "open"`)
+	s.waitStreams(1)
+	s.publish(2)
+	p.until(`list.innerText === "1\n2"`)
+	s.stop()
+	p.until(`document.title.startsWith("waiting: ")`)
+	s.start()
+	s.publish(1)
+	p.until(`list.innerText === "all of it\n3"`)
 }

@@ -24,6 +24,7 @@ type site struct {
 	t       *testing.T
 	addr    string
 	options ssehub.Options
+	page    string
 	hub     *ssehub.Hub
 	server  *http.Server
 	served  chan error
@@ -36,7 +37,7 @@ type site struct {
 // sitePage has listen, which connects as tests mostly do and writes what comes into
 // log: events by their data, all else by name and what it is about.
 const sitePage = `<!DOCTYPE html><link rel="icon" href="data:,"><title>page</title><script type="module">
-import { connect, Parser } from "/js/ssehub.js";
+import { connect, Parser } from "/ssehub/ssehub.js";
 Object.assign(window, { connect, Parser, log: [], states: [] });
 window.listen = (options = {}, url = "/events") => window.stream = connect(url, {
 	onHello: (hello) => { log.push("<" + hello.verdict + ">"); },
@@ -56,7 +57,7 @@ func startSite(t *testing.T, options ssehub.Options) *site {
 	if options.Retry == 0 {
 		options.Retry = 100 * time.Millisecond
 	}
-	s := &site{t: t, addr: freeAddr(t), options: options}
+	s := &site{t: t, addr: freeAddr(t), options: options, page: sitePage}
 	s.setGuard(func(http.ResponseWriter, *http.Request) bool { return true })
 	s.start()
 	t.Cleanup(s.stop)
@@ -71,8 +72,9 @@ func (s *site) start() {
 	require.NoError(s.t, err)
 	events := s.hub.Handler("numbers")
 	mux := http.NewServeMux()
-	mux.Handle("/js/", js.Handler())
-	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, sitePage) })
+	mux.Handle("/ssehub/", js.Handler())
+	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, s.page) })
+	mux.HandleFunc("/state", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "all of it") })
 	mux.HandleFunc("/events", func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodGet {
 			s.requests.Add(1)
@@ -142,7 +144,9 @@ func endProfiles() {
 
 func (s *site) open() tab {
 	s.t.Helper()
-	return openTab(s.t, s.addr)
+	p := openTab(s.t, s.addr)
+	p.until("window.ready")
+	return p
 }
 
 // openTab opens the page of a site, at whatever address, in a profile of its own.
@@ -154,9 +158,7 @@ func openTab(t *testing.T, addr string) tab {
 	}
 	ctx, cancel := chromedp.NewContext(profiles.ctx, chromedp.WithNewBrowserContext())
 	t.Cleanup(cancel)
-	p := tab{pageIn(t, ctx, "http://"+addr+"/")}
-	p.until("window.ready")
-	return p
+	return tab{pageIn(t, ctx, "http://"+addr+"/")}
 }
 
 // openAnother opens a tab in a window of its own, so that all are visible, unless the
