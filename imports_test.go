@@ -17,6 +17,7 @@ func TestImportDirection(t *testing.T) {
 		root + "/client":              {root + "/sse"},
 		root + "/ssetest":             {root + "/sse"},
 		root + "/js":                  {},
+		root + "/inspector":           {root, root + "/sse", "github.com/google/uuid"},
 		root:                          {root + "/sse", "github.com/google/uuid"},
 		root + "/broker/brokertest":   {root, root + "/sse", "github.com/google/uuid"},
 		root + "/examples/prices":     {root, root + "/sse", "github.com/google/uuid"},

@@ -2,6 +2,7 @@ package inspector
 
 import (
 	"cmp"
+	"iter"
 	"maps"
 	"net/http"
 	"slices"
@@ -163,30 +164,36 @@ func (i *inspector) look(done <-chan struct{}, q query) (*look, bool) {
 	return l, true
 }
 
-// pick walks all and returns the rows of the page that q asks for. It holds a few
-// pages at a time, and not all that there is.
-func pick[T, R any](v *view, q query, all func(func(T) bool), has func(*T, string) bool,
+// pick walks all and returns the rows of the page that q asks for. Of all that there
+// is it holds no more than some pages.
+func pick[T, R any](v *view, q query, all iter.Seq[T], has func(*T, string) bool,
 	orders map[string]func(a, b *T) int, row func(*T) R) []R {
 	by := order(q, orders)
 	need := (q.page + 1) * perPage
 	var first []*T
-	for s := range all {
+	var full bool // then what is behind first[need-1] is on no page up to it
+	var s T       // one for all that are left out, as has and by have it escape
+	for s = range all {
 		if !has(&s, q.search) {
 			continue
 		}
 		v.Total++
-		if first = append(first, &s); len(first) == 2*need+1000 {
+		if full && by(&s, first[need-1]) > 0 {
+			continue
+		}
+		one := s
+		if first = append(first, &one); len(first) >= 2*need+perPage {
 			slices.SortFunc(first, by)
 			clear(first[need:])
-			first = first[:need]
+			first, full = first[:need], true
 		}
 	}
 	slices.SortFunc(first, by)
 	v.Pages = min(maxPage, max(1, (v.Total+perPage-1)/perPage))
 	v.Page = min(q.page, v.Pages-1)
 	rows := []R{}
-	for _, s := range first[min(v.Page*perPage, len(first)):min((v.Page+1)*perPage, len(first))] {
-		rows = append(rows, row(s))
+	for i := min(v.Page*perPage, len(first)); i < min((v.Page+1)*perPage, len(first)); i++ {
+		rows = append(rows, row(first[i]))
 	}
 	return rows
 }

@@ -124,18 +124,19 @@ function showHub(look) {
   ]) {
     const rates = looks.map((l, i) => perSecond(of, l, looks[i - 1])).slice(1);
     show(id + "-rate", rate(rates.at(-1)));
-    show(id, `${number(of(look))} ever, ${bytes(bytesOf)}`);
+    show(id, `${number(of(look))} ever`);
+    byId(id).title = `${bytes(bytesOf)} ever`;
     drawLine(id + "-line", rates);
   }
   const p99 = quantile(0.99, h.latency, minute?.latency);
   show("p99", upTo(p99));
-  show("p50", `p50 ${upTo(quantile(0.5, h.latency, minute?.latency))}${minute ? ", last minute" : ", ever"}`);
+  show("p50", `p50 ${upTo(quantile(0.5, h.latency, minute?.latency))}`);
   drawLine("p99-line", looks.map((l, i) => (i ? quantile(0.99, l.hub.latency, looks[i - 1].hub.latency) : null) ?? 0).slice(1));
   show("lag", h.lagMs ? duration(h.lagMs) : "0", h.lagMs > 10_000 ? "warn" : "");
-  show("lag-note", h.lagMs ? "oldest event not read" : "all have everything");
+  show("lag-note", h.lagMs ? "behind" : "all are up to date");
   show("bytes", bytes(h.bytes), h.maxBytes && h.bytes > 0.9 * h.maxBytes ? "warn" : "");
-  show("kept", `${plural(h.events, "event")}${h.maxBytes ? ` of ${bytes(h.maxBytes)}` : ""}${h.evicted ? `, ${bytes(h.evicted)} evicted` : ""}`,
-    h.evicted ? "warn" : "");
+  show("kept", h.evicted ? `${bytes(h.evicted)} evicted` : plural(h.events, "event"), h.evicted ? "warn" : "");
+  byId("kept").title = `${plural(h.events, "event")}, at most ${h.maxBytes ? bytes(h.maxBytes) : "as each topic keeps"}, ${bytes(h.evicted)} evicted ever`;
   const gaps = sum(h.gaps);
   show("gaps", number(gaps), gaps ? "warn" : "");
   show("gap-reasons", reasons(h.gaps));
@@ -151,8 +152,8 @@ function showHub(look) {
 
 function showBroker(b, before) {
   if (!b) {
-    show("broker", "quiet or none");
-    show("broker-note", "nothing to say");
+    show("broker", "–");
+    show("broker-note", "none, or nothing was appended yet");
     return;
   }
   show("broker", b.err ? "down" : "reads well", b.err ? "bad" : "good");
@@ -190,14 +191,14 @@ const columns = {
     ["lag", "Lag", "", (t) => number(t.lag)],
     ["lagMs", "Behind", "", (t) => duration(t.lagMs)],
     ["gaps", "Gaps", "", (t) => number(t.gaps)],
-    ["position", "Position", "mono", (t) => t.position.split("-").at(-1) || "–"],
+    ["position", "Position", "", (t) => t.position.split("-").at(-1) || "–"],
   ],
   subscribers: [
     ["conn", "Connection", "text mono name", (s) => (s.conn ? s.conn.slice(0, 8) : "in process")],
-    ["subject", "Subject", "text", (s) => s.subject || "–"],
+    ["subject", "Subject", "text some", (s) => s.subject || "–"],
     [null, "Topics", "text grow", (s) => s.topics.join(", ") + (s.more ? `, and ${number(s.more)} more` : "")],
     [null, "Verdict", "", (s) => s.verdict],
-    [null, "Position", "mono", (s) => s.position.split("-").at(-1) || "–"],
+    [null, "Position", "", (s) => s.position.split("-").at(-1) || "–"],
     ["lag", "Lag", "", (s) => number(s.lag)],
     ["lagMs", "Behind", "", (s) => duration(s.lagMs)],
     ["ageMs", "Age", "", (s) => duration(s.ageMs)],

@@ -58,6 +58,7 @@ func (p *page) shoot(dir, name string) {
 		width, height int64
 		options       []chromedp.EmulateViewportOption
 	}{
+		{"large", 1600, 1000, nil},
 		{"desktop", 1280, 800, nil},
 		{"tablet", 768, 1024, nil},
 		{"phone", 390, 844, []chromedp.EmulateViewportOption{chromedp.EmulateScale(2), chromedp.EmulateMobile}},
