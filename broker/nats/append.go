@@ -24,7 +24,7 @@ func (l *Log) Append(ctx context.Context, e ssehub.Event) (ssehub.Position, erro
 		opts = append(opts, jetstream.WithMsgID(messageID(e)))
 	}
 	for again := false; ; again = true {
-		epoch, err := l.knownEpoch(ctx, again)
+		epoch, err := l.knownEpoch(ctx)
 		if err != nil {
 			return ssehub.Position{}, err
 		}
@@ -32,6 +32,8 @@ func (l *Log) Append(ctx context.Context, e ssehub.Event) (ssehub.Position, erro
 		if err == nil {
 			return ssehub.Position{Epoch: epoch, Seq: ack.Sequence}, nil
 		}
+		// Should ctx have ended before this one asks for another, the next one does.
+		l.lastEpoch.Store(nil)
 		if again || !errors.Is(err, jetstream.ErrNoStreamResponse) { // that says that the epoch is over
 			return ssehub.Position{}, fmt.Errorf("nats: append: %w", err)
 		}
@@ -45,9 +47,10 @@ func messageID(e ssehub.Event) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// knownEpoch returns the epoch that was in force when it was asked for last.
-func (l *Log) knownEpoch(ctx context.Context, ask bool) (string, error) {
-	if epoch := l.lastEpoch.Load(); epoch != nil && !ask {
+// knownEpoch returns the epoch that was in force when it was asked for last, unless an
+// Append has failed since.
+func (l *Log) knownEpoch(ctx context.Context) (string, error) {
+	if epoch := l.lastEpoch.Load(); epoch != nil {
 		return *epoch, nil
 	}
 	bounds, err := l.Bounds(ctx)

@@ -195,6 +195,23 @@ func TestEpochEnds(t *testing.T) {
 	}
 }
 
+// A publisher who has no time to be told that the epoch is over goes on all the same.
+func TestEpochEndsInHaste(t *testing.T) {
+	e := startEngine(t)
+	log := open(t, e.url(), nil)
+	before := add(t, log, "before")
+	require.NoError(t, js(t, e.url()).DeleteStream(t.Context(), "ssehub"))
+	var after ssehub.Position
+	require.Eventually(t, func() bool {
+		ctx, cancel := context.WithTimeout(t.Context(), 400*time.Millisecond)
+		defer cancel()
+		var err error
+		after, err = log.Append(ctx, event("after"))
+		return err == nil
+	}, patience, time.Millisecond)
+	require.NotEqual(t, before.Epoch, after.Epoch)
+}
+
 // A reader that the stream's bounds have overrun goes on behind what is gone, and
 // Bounds say so.
 func TestOverrun(t *testing.T) {
