@@ -359,6 +359,7 @@ class Feed {
     this.#watch(this.#limit > 0 ? Math.max(this.#limit, minAnswerTime) : answerTime);
     const { url, credentials } = this.#request;
     const response = await fetch(url, { headers, credentials, cache: "no-store", signal });
+    this.#watch(0);
     const { status } = response;
     if (status === 204) {
       throw new StreamError("the server has ended the stream", { status, final: true });
@@ -406,7 +407,7 @@ class Feed {
       this.#ticks = 0;
       parser.push(value);
       this.#base = parser.retry ?? this.#base;
-      if (this.state !== "closed") {
+      if (!signal.aborted) { // else it may be that of an event that was not taken
         this.lastId = parser.lastEventId; // a block without data may have moved it
       }
     }
@@ -433,6 +434,7 @@ class Feed {
         break;
       default:
         this.settled ||= has && this.#fromHub;
+        this.#forgetHub();
         this.#hand(event);
     }
     if (this.settled && (!was || event.type === "ssehub.gap")) {
@@ -453,6 +455,14 @@ class Feed {
     if (verdict === "fresh" && resumed) {
       const gap = { reason: "invalid", from: resumed, to: event.hasId ? event.id : "", topic: "" };
       this.#hand({ ...event, type: "ssehub.gap", data: JSON.stringify(gap) });
+    }
+  }
+
+  // forgetHub takes back the heartbeat of an earlier connection, where this one is to
+  // something else.
+  #forgetHub() {
+    if (!this.#fromHub && this.#limit !== this.#request.silence) {
+      this.#watch(this.#limit = this.#request.silence);
     }
   }
 
@@ -536,6 +546,10 @@ class Line {
 
   detach() {
     this.#reader?.feed.remove(this.#reader);
+  }
+
+  close() {
+    this.detach();
   }
 
   reconnect() {
@@ -639,14 +653,14 @@ class Shared {
     if (++this.#pings <= 2) {
       this.#post("ping");
     } else if (this.#answered) {
-      this.#leave();
+      this.close();
       this.attach(this.#handlers.lastId());
     } else {
       this.#giveUp();
     }
   }
 
-  #leave() {
+  close() {
     this.detach();
     this.#port?.close();
     this.#port = undefined;
@@ -655,7 +669,7 @@ class Shared {
   // giveUp leaves the page to a connection of its own.
   #giveUp() {
     if (this.#handlers) {
-      this.#leave();
+      this.close();
       const { onAlone } = this.#handlers;
       this.#handlers = undefined;
       onAlone();
@@ -668,6 +682,7 @@ class Shared {
 // hub's own, such as "ssehub.hello" and "ssehub.gap".
 export class Stream extends EventTarget {
   #url;
+  #origin;
   #options;
   #state = "connecting";
   #error;
@@ -685,7 +700,7 @@ export class Stream extends EventTarget {
 
   constructor(url, options = {}) {
     super();
-    this.#url = new URL(url, globalThis.location?.href).href;
+    ({ href: this.#url, origin: this.#origin } = new URL(url, globalThis.location?.href));
     this.#options = options;
     this.#lastId = this.#taken = options.lastEventId ?? "";
     const { onAuth, headers, credentials = "same-origin", silence = 0, shared = false, worker = import.meta.url } = options;
@@ -763,7 +778,7 @@ export class Stream extends EventTarget {
 
   #finish(error) {
     this.#attached = false;
-    this.#source.detach();
+    this.#source.close();
     this.#end.abort();
     clearTimeout(this.#hiddenTimer);
     this.#setState("closed", error);
@@ -832,7 +847,7 @@ export class Stream extends EventTarget {
   // deliver returns a promise if what comes behind the event must wait.
   #deliver(event) {
     const { onHello, onGap, onEvent } = this.#options;
-    const init = { data: event.data, lastEventId: event.id, origin: new URL(this.#url).origin };
+    const init = { data: event.data, lastEventId: event.id, origin: this.#origin };
     const message = new MessageEvent(event.type || "message", init);
     message.topic = event.topic;
     this.dispatchEvent(message);

@@ -12,8 +12,8 @@ function read(t, url, options = {}) {
       onHello: (hello) => { log.push(`<${hello.verdict}>`); },
       onGap: (gap) => { log.push(`<gap ${gap.reason} ${gap.from} ${gap.to}>`); },
       onEvent: (event) => { log.push(`${event.lastEventId} ${event.data}`); },
-      onState: (state) => state === "closed" && resolve({ log, stream }),
       ...options,
+      onState: (state) => state === "closed" && resolve({ log, stream }),
     });
     t.after(() => stream.close());
   });
@@ -69,6 +69,14 @@ test("an id comes back as it was, byte for byte", async (t) => {
   const { url, requests } = await serve(t, "retry: 0\n" + event("é😀 1"), status(204));
   await read(t, url);
   assert.equal(Buffer.from(requests[1].headers["last-event-id"], "latin1").toString(), "é😀 1");
+});
+
+test("events behind one that has it connect anew come again", async (t) => {
+  const { url, requests } = await serve(t, stays(event("1") + event("2") + event("3")), status(204));
+  t.mock.method(performance, "now", ((n) => () => n += 2000)(0)); // it may, once a second
+  const { log } = await read(t, url, { onEvent() { this.reconnect(); } });
+  assert.deepEqual(log, []);
+  assert.equal(requests[1].headers["last-event-id"], "1");
 });
 
 test("an event that was cut in half comes again", async (t) => {
@@ -130,6 +138,35 @@ test("events wait for onEvent, and its failure costs nothing", async (t) => {
   });
   assert.deepEqual(order, ["begin 1", "end 1", "begin 2", "end 2", "begin 3", "end 3"]);
   assert.deepEqual(errors.slice(0, 2), ["of 1", "of 2"]);
+});
+
+test("silence is judged by the heartbeat of who is read", async (t) => {
+  t.mock.timers.enable({ apis: ["setInterval"] });
+  const hello = hub("hello", { verdict: "fresh", heartbeatMs: 10_000 }, "a-1");
+  const { url, requests } = await serve(t, stays("retry: 0\n" + hello), stays(event("x")), status(204));
+  let error;
+  let came;
+  const stream = connect(url, {
+    onHello: () => came(),
+    onEvent: () => came(),
+    onState(state, why) { error ??= why; },
+  });
+  t.after(() => stream.close());
+  await new Promise((resolve) => { came = resolve; });
+  const pass = async (seconds) => {
+    for (let i = 0; i < seconds; i++) {
+      t.mock.timers.tick(1000);
+    }
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  };
+  await pass(19);
+  assert.equal(error, undefined);
+  await pass(6);
+  assert.match(error.message, /no byte/);
+  await new Promise((resolve) => { came = resolve; });
+  await pass(100);
+  assert.equal(stream.state, "open", "no hub, no heartbeat");
+  assert.equal(requests.length, 2);
 });
 
 test("back-off: full jitter within bounds", () => {
