@@ -91,9 +91,11 @@
 // after. A client that comes back from before what a hub keeps, History, gets the
 // rest from the broker, and those who come together share the reading. What the
 // broker has dropped before a hub read it is told to all of the
-// hub's readers, as is a log that has begun anew; while a broker is down streams
-// stay. A hub that starts has what the broker kept: under Latest the value of a
-// key whose newest event is older than that is gone. (TestBrokerSharesLog,
+// hub's readers, as is a log that has begun anew. While a broker is down Publish
+// returns its error and streams stay; new clients are sent away for a moment if only
+// the broker can judge their ids, or has what they need. A hub that starts has what
+// the broker kept: under Latest the value of a key whose newest event is older than
+// that is gone. (TestBrokerSharesLog,
 // TestBrokerFails, TestBrokerDropsUnread, TestBrokerBeginsAnew,
 // TestBrokerNodeBehind, TestBrokerDownAtStart, TestBrokerShutdown, TestRecall,
 // TestRecallIsShared, TestRecallMeetsTrim, TestRecallFails, TestRecallBrokerAway,

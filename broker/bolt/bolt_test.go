@@ -206,6 +206,57 @@ func TestHubRestart(t *testing.T) {
 	}
 }
 
+// Fault 94: what was dropped is told at each of two hubs.
+func TestLosses(t *testing.T) {
+	log := open(t, newPath(t), nil)
+	brokertest.RunLosses(t, brokertest.Losses{
+		Open: func(testing.TB) ssehub.Broker { return log },
+		Trims: map[string]func(testing.TB, uint64){
+			"trimmed": func(t testing.TB, first uint64) { require.NoError(t, log.Trim(t.Context(), first)) },
+			"emptied": func(t testing.TB, _ uint64) { require.NoError(t, log.Trim(t.Context(), 1<<53)) },
+		},
+	})
+}
+
+// Fault 93: a file that is gone, or has another epoch, is told at each of two hubs that
+// open it next.
+func TestLossesAtStart(t *testing.T) {
+	for name, test := range map[string]struct {
+		lose func(path string) error
+		left []string
+	}{
+		"gone":      {os.Remove, nil},
+		"new epoch": {bolt.NewEpoch, []string{"1", "2"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := newPath(t)
+			log := open(t, path, nil)
+			last := add(t, log, "1")
+			add(t, log, "2")
+			require.NoError(t, log.Close())
+			require.NoError(t, test.lose(path))
+			log = open(t, path, nil)
+			for range 2 {
+				hub := ssehub.New(&ssehub.Options{Broker: log})
+				defer hub.Close()
+				sub, err := hub.Resume(t.Context(), last.String(), "t")
+				require.NoError(t, err)
+				defer sub.Close()
+				gap := <-sub.Events()
+				require.Equal(t, sse.TypeGap, gap.Type)
+				require.Contains(t, string(gap.Data), sse.ReasonEpoch)
+				for _, want := range test.left {
+					require.Equal(t, want, string((<-sub.Events()).Data))
+				}
+				_, err = hub.Publish(t.Context(), "t", sse.Message{Data: []byte(name)})
+				require.NoError(t, err)
+				require.Equal(t, name, string((<-sub.Events()).Data))
+				test.left = append(test.left, name) // for the other hub
+			}
+		})
+	}
+}
+
 // Only one process has the file, and only such a file is opened.
 func TestOpenRefuses(t *testing.T) {
 	path := newPath(t)

@@ -54,7 +54,7 @@ func (n node) insist(ctx context.Context, text string) (ssehub.Position, error) 
 }
 
 const (
-	publishTimeout = time.Second
+	publishTimeout = 500 * time.Millisecond
 	// answerTimeout is how long a hub may take to answer: it waits for its broker, for
 	// five seconds.
 	answerTimeout = 7 * time.Second

@@ -33,3 +33,15 @@ func TestMemoryOutage(t *testing.T) {
 		Up:   func(testing.TB) { b.Fail(nil) },
 	})
 }
+
+func TestMemoryLosses(t *testing.T) {
+	b := new(brokertest.Memory)
+	brokertest.RunLosses(t, brokertest.Losses{
+		Open: func(testing.TB) ssehub.Broker { return b },
+		Trims: map[string]func(testing.TB, uint64){
+			"trimmed": func(_ testing.TB, first uint64) { b.Trim(first) },
+			"emptied": func(testing.TB, uint64) { b.Trim(1 << 53) },
+		},
+		Ends: map[string]func(testing.TB){"reset": func(testing.TB) { b.Reset() }},
+	})
+}

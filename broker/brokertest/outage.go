@@ -21,7 +21,7 @@ type Outage struct {
 	// Down has the engine end without a word, or stop to answer; Up has it go on with
 	// all that it has acknowledged, and in the same epoch.
 	Down, Up func(t testing.TB)
-	// For is how long it is down; zero means 3 s.
+	// For is how long it is down; zero means 2.5 s.
 	For time.Duration
 }
 
@@ -30,7 +30,7 @@ const (
 	outagePublishers = 4
 	outageBefore     = 1500 // events, more than a hub keeps
 	outageKept       = 1000
-	outageHeartbeat  = 500 * time.Millisecond
+	outageHeartbeat  = 400 * time.Millisecond
 	outageSilence    = 5 * outageHeartbeat // that no reader may see
 	outageLate       = 500 * time.Millisecond
 )
@@ -48,7 +48,7 @@ const (
 //     read, or of another epoch, or where the hub does not keep any more what follows.
 func RunOutage(t *testing.T, o Outage) {
 	if o.For == 0 {
-		o.For = 3 * time.Second
+		o.For = 2500 * time.Millisecond
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), o.For+2*patience)
 	defer cancel()

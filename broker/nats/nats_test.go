@@ -5,6 +5,8 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"os"
+	"path/filepath"
 	"sync"
 	"syscall"
 	"testing"
@@ -423,4 +425,58 @@ func TestOutage(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Faults 93 and 94: what the log has lost is told at each of two hubs.
+func TestLosses(t *testing.T) {
+	e := startEngine(t)
+	purge := func(t testing.TB, opts ...jetstream.StreamPurgeOpt) {
+		s, err := js(t, e.url()).Stream(t.Context(), "ssehub")
+		require.NoError(t, err)
+		require.NoError(t, s.Purge(t.Context(), opts...))
+	}
+	remove := func(t testing.TB) { require.NoError(t, js(t, e.url()).DeleteStream(t.Context(), "ssehub")) }
+	brokertest.RunLosses(t, brokertest.Losses{
+		Open: func(t testing.TB) ssehub.Broker { return open(t, e.url(), nil) },
+		Trims: map[string]func(testing.TB, uint64){
+			"purged in part": func(t testing.TB, first uint64) { purge(t, jetstream.WithPurgeSequence(first)) },
+			"purged":         func(t testing.TB, _ uint64) { purge(t) },
+		},
+		Ends: map[string]func(testing.TB){
+			"purged and deleted": func(t testing.TB) { purge(t); remove(t) },
+			"made anew": func(t testing.TB) {
+				remove(t)
+				_, err := js(t, e.url()).CreateStream(t.Context(), jetstream.StreamConfig{
+					Name: "ssehub", Subjects: []string{"ssehub.another1"}, AllowDirect: true, FirstSeq: 90,
+				})
+				require.NoError(t, err)
+			},
+		},
+	})
+}
+
+// A server that keeps nothing in files has each start told.
+func TestLossesAtStart(t *testing.T) {
+	c := startCluster(t, 1)
+	brokertest.RunLosses(t, brokertest.Losses{
+		Open: func(t testing.TB) ssehub.Broker { return open(t, c.url(), &nats.Options{Memory: true}) },
+		Ends: map[string]func(testing.TB){"killed": func(testing.TB) { c.kill(0); c.start(0) }},
+	})
+}
+
+// What a machine that loses its power may do, as the package's documentation says: of
+// the files that is left what was synced, which is less than was acknowledged.
+func TestPowerLoss(t *testing.T) {
+	c := startCluster(t, 1)
+	log := open(t, c.url(), nil)
+	add(t, log, "1")
+	c.kill(0)
+	synced := filepath.Join(t.TempDir(), "synced")
+	require.NoError(t, os.CopyFS(synced, os.DirFS(c.nodes[0].Dir)))
+	c.start(0)
+	lost := add(t, open(t, c.url(), nil), "lost")
+	c.kill(0)
+	c.nodes[0].Dir = synced
+	c.start(0)
+	require.Equal(t, lost, add(t, open(t, c.url(), nil), "another"))
 }

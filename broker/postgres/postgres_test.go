@@ -370,6 +370,27 @@ func TestTimeline(t *testing.T) {
 	require.Equal(t, "before after", texts(t, log))
 }
 
+// What a crash may do where synchronous_commit is off, as the package's documentation
+// says: the last events are gone that were acknowledged, and their numbers used again.
+func TestAsynchronousCommit(t *testing.T) {
+	engine := startEngine(t, "-c", "synchronous_commit=off", "-c", "wal_writer_delay=10s")
+	log := open(t, engine, nil)
+	for round := range 5 { // it is not lost where the server happens to write just then
+		kept := add(t, log, "kept")
+		engine.do(t, `CHECKPOINT`)
+		lost := add(t, log, "lost")
+		engine.kill()
+		engine.start(t)
+		log = open(t, engine, nil)
+		if boundsOf(t, log) == (ssehub.Bounds{Epoch: kept.Epoch, First: 1, Last: kept.Seq}) {
+			require.Equal(t, lost, add(t, log, "another"))
+			return
+		}
+		t.Log("not lost in round", round)
+	}
+	t.Fatal("nothing is ever lost")
+}
+
 // Many that find no tables make them once.
 func TestOpenAtOnce(t *testing.T) {
 	engine := commonEngine(t)
@@ -612,6 +633,38 @@ func TestOutage(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Faults 93 and 94: what the log has lost is told at each of two hubs.
+func TestLosses(t *testing.T) {
+	engine := commonEngine(t)
+	do := func(statements ...string) func(testing.TB) {
+		return func(t testing.TB) {
+			for _, sql := range statements {
+				engine.do(t, sql)
+			}
+		}
+	}
+	brokertest.RunLosses(t, brokertest.Losses{
+		Open: func(t testing.TB) ssehub.Broker {
+			return open(t, engine, &postgres.Options{Poll: 100 * time.Millisecond})
+		},
+		Trims: map[string]func(testing.TB, uint64){
+			"trimmed": func(t testing.TB, first uint64) { engine.do(t, `DELETE FROM ssehub_log WHERE seq < $1`, int64(first)) },
+			"emptied": func(t testing.TB, _ uint64) { engine.do(t, `TRUNCATE ssehub_log`) },
+		},
+		Ends: map[string]func(testing.TB){
+			"truncated": do(`TRUNCATE ssehub_log, ssehub_meta`),
+			"half":      do(`TRUNCATE ssehub_meta`),
+			"dropped":   do(`DROP TABLE ssehub_log, ssehub_meta`),
+			"log alone": do(`DROP TABLE ssehub_log`),
+			"restored":  do(`UPDATE ssehub_meta SET epoch = 'another1'`),
+			"made anew": do(`DROP TABLE ssehub_log, ssehub_meta`,
+				`CREATE TABLE ssehub_log (seq bigint PRIMARY KEY, time timestamptz NOT NULL, once bytea UNIQUE, event bytea NOT NULL)`,
+				`CREATE TABLE ssehub_meta (epoch text NOT NULL, timeline text NOT NULL, last bigint NOT NULL)`,
+				`INSERT INTO ssehub_meta VALUES ('another2', '', 0)`),
+		},
+	})
 }
 
 func BenchmarkAppend(b *testing.B) {

@@ -630,6 +630,41 @@ func TestOutage(t *testing.T) {
 	}
 }
 
+// Faults 93 and 94: what the log has lost is told at each of two hubs.
+func TestLosses(t *testing.T) {
+	engine := startEngine(t, always...)
+	brokertest.RunLosses(t, brokertest.Losses{
+		Open: func(t testing.TB) ssehub.Broker { return open(t, engine, &redis.Options{Durable: true}) },
+		Trims: map[string]func(testing.TB, uint64){
+			"trimmed": func(_ testing.TB, first uint64) { engine.must("XTRIM", "{ssehub}:log", "MINID", fmt.Sprint(first)) },
+			"emptied": func(testing.TB, uint64) { engine.must("XTRIM", "{ssehub}:log", "MAXLEN", "0") },
+		},
+		Ends: map[string]func(testing.TB){
+			"flushed": func(testing.TB) { engine.must("FLUSHALL") },
+			"deleted": func(testing.TB) { engine.must("DEL", "{ssehub}:log") },
+			"made anew": func(testing.TB) {
+				engine.must("DEL", "{ssehub}:log", "{ssehub}:meta")
+				engine.must("XADD", "{ssehub}:log", "90-0", "event", "topic: t\n\nby hand")
+				engine.must("HSET", "{ssehub}:meta", "epoch", "another1")
+			},
+		},
+	})
+}
+
+// A server that keeps nothing, or not all, and is not said to, has each start told.
+func TestLossesAtStart(t *testing.T) {
+	for name, args := range map[string][]string{"nothing": nothing, "snapshots": snapshots, "always": always} {
+		t.Run(name, func(t *testing.T) {
+			engine := startEngine(t, args...)
+			t.Parallel()
+			brokertest.RunLosses(t, brokertest.Losses{
+				Open: func(t testing.TB) ssehub.Broker { return open(t, engine, nil) },
+				Ends: map[string]func(testing.TB){"killed": func(testing.TB) { engine.kill(); engine.start() }},
+			})
+		})
+	}
+}
+
 func BenchmarkAppend(b *testing.B) {
 	log := open(b, startEngine(b, nothing...), nil)
 	for b.Loop() {
