@@ -14,7 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-var storm = flag.Duration("storm", 3*time.Second, "how long TestSharedStorm goes on")
+var storm = flag.Duration("storm", 2*time.Second, "how long TestSharedStorm goes on")
 
 // Tabs that share a connection come, go, freeze and resume, the server restarts and the
 // worker ends, in any order, while numbers are published: each tab gets them in order,
