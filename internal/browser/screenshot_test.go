@@ -67,6 +67,9 @@ func (p *page) shoot(dir, name string) {
 		p.do(chromedp.EmulateViewport(size.width, size.height, size.options...))
 		p.wait(fmt.Sprintf(`innerHeight === %d`, size.height))
 		assert.LessOrEqual(p.t, eval[int64](p, `document.documentElement.scrollWidth`), size.width, "%s: scrolls sideways", size.name)
+		if dir == "" {
+			continue
+		}
 		for _, scheme := range []string{"light", "dark"} {
 			_, err := chromedp.Call(p.ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
 				Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}},
@@ -74,10 +77,8 @@ func (p *page) shoot(dir, name string) {
 			require.NoError(p.t, err)
 			picture, err := chromedp.Run(p.ctx, chromedp.CaptureScreenshot())
 			require.NoError(p.t, err)
-			if dir != "" {
-				path := filepath.Join(dir, name+"-"+size.name+"-"+scheme+".png")
-				require.NoError(p.t, os.WriteFile(path, picture, 0o666))
-			}
+			path := filepath.Join(dir, name+"-"+size.name+"-"+scheme+".png")
+			require.NoError(p.t, os.WriteFile(path, picture, 0o666))
 		}
 	}
 }
