@@ -99,6 +99,7 @@ func newPostgresServer(task) (peer, error) {
 	}
 	as, err := notRoot(dir)
 	if err != nil {
+		os.RemoveAll(dir)
 		return peer{}, err
 	}
 	command := func(name string, args ...string) *exec.Cmd {

@@ -20,6 +20,7 @@ type frames struct {
 	length int // of its data, joined with LF
 	head   [seqDigits]byte
 	stamp  [stampDigits]byte // only if check wants times
+	place  int64             // in the log, from the id; only if check goes by places
 }
 
 type eventType uint8
@@ -74,9 +75,15 @@ func (f *frames) field(line []byte) {
 		f.dispatch()
 		return
 	}
-	// The ids are not looked at: what they must be differs by server, and the
-	// sequence number in the data says more.
 	switch line[0] {
+	case 'i':
+		// What ids must be differs by server, and the sequence number in the data
+		// says more, unless many publish at once.
+		if f.check.byPlace {
+			if value, ok := fieldValue(line, "id"); ok {
+				f.place, _ = parseDigits(value[bytes.LastIndexByte(value, '-')+1:])
+			}
+		}
 	case 'd':
 		if value, ok := fieldValue(line, "data"); ok {
 			f.data(value)
@@ -148,6 +155,9 @@ func (f *frames) dispatch() {
 			f.check.message(&f.head, f.length)
 			if f.check.times != nil && f.check.received > before {
 				f.check.times.message(&f.stamp)
+				if f.check.byPlace {
+					f.check.placed(&f.head, f.place)
+				}
 			}
 		case hello:
 			f.check.hello = true
@@ -155,5 +165,5 @@ func (f *frames) dispatch() {
 			f.check.gaps++
 		}
 	}
-	f.typ, f.lines, f.length = message, 0, 0
+	f.typ, f.lines, f.length, f.place = message, 0, 0, 0
 }

@@ -9,6 +9,7 @@ require (
 	github.com/nats-io/nats-server/v2 v2.15.2
 	github.com/r3labs/sse/v2 v2.10.0
 	github.com/ssehub-go/ssehub v0.0.0
+	github.com/ssehub-go/ssehub/broker/bolt v0.0.0
 	github.com/ssehub-go/ssehub/broker/nats v0.0.0
 	github.com/ssehub-go/ssehub/broker/postgres v0.0.0
 	github.com/ssehub-go/ssehub/broker/redis v0.0.0
@@ -40,6 +41,7 @@ require (
 	github.com/nats-io/nkeys v0.4.16 // indirect
 	github.com/nats-io/nuid v1.0.1 // indirect
 	github.com/redis/rueidis v1.0.79 // indirect
+	go.etcd.io/bbolt v1.5.0 // indirect
 	go.yaml.in/yaml/v3 v3.0.5 // indirect
 	golang.org/x/crypto v0.58.0 // indirect
 	golang.org/x/image v0.30.0 // indirect
@@ -52,6 +54,7 @@ require (
 
 replace (
 	github.com/ssehub-go/ssehub => ../
+	github.com/ssehub-go/ssehub/broker/bolt => ../broker/bolt
 	github.com/ssehub-go/ssehub/broker/nats => ../broker/nats
 	github.com/ssehub-go/ssehub/broker/postgres => ../broker/postgres
 	github.com/ssehub-go/ssehub/broker/redis => ../broker/redis

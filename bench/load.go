@@ -29,15 +29,15 @@ const (
 
 // plan is what a generator's connections are to do.
 type plan struct {
-	conns     int
-	messages  int // that each is to get, at most
-	size      int // of one message's data
-	request   string
-	greeted   bool          // the server begins each stream with a hello
-	atOnce    bool          // connections are all opened before the first is read
-	timed     bool          // messages carry the time of their publishing
-	unordered bool          // they come in any order
-	stall     time.Duration // how long all may be silent before what is missing is given up
+	conns    int
+	messages int // that each is to get, at most
+	size     int // of one message's data
+	request  string
+	greeted  bool          // the server begins each stream with a hello
+	atOnce   bool          // connections are all opened before the first is read
+	timed    bool          // messages carry the time of their publishing
+	byPlace  bool          // and come in the order of the log, whatever their numbers: many publish
+	stall    time.Duration // how long all may be silent before what is missing is given up
 }
 
 // newRequest asks for an event stream. Without an id it starts now.
@@ -86,8 +86,8 @@ func (g *generator) expect(messages int) {
 	}
 }
 
-// open connects everything, to each address in turn, and returns when all is answered, with the hello
-// where the server begins its streams so.
+// open connects everything, to each address in turn, and returns when all is
+// answered, with the hello where the server begins its streams so.
 func (g *generator) open(ctx context.Context, addrs ...string) error {
 	var targets []netip.AddrPort
 	for _, addr := range addrs {
@@ -171,6 +171,9 @@ func (g *generator) tally() (t tally) {
 		if w.times != nil {
 			t.Malformed += w.times.bad
 		}
+	}
+	for _, e := range g.fates() {
+		t.Reordered += e.elsewhere
 	}
 	return t
 }

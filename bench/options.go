@@ -149,7 +149,7 @@ func (o options) pacedSize() int { return max(o.size, timedSize) }
 
 // maxConns is how many connections the largest scenario has.
 func (o options) maxConns() int {
-	return max(o.conns, o.idle, o.storm, o.replayClients, o.slowConns+1)
+	return max(2*o.conns, o.idle, o.storm, o.replayClients, o.slowConns+1)
 }
 
 func (o options) check() error {

@@ -78,7 +78,7 @@ func (r *result) clean() bool {
 // chosen are those of names that take part.
 func (s *scenario) chosen(names []string) (chosen []string) {
 	for _, name := range names {
-		if s.only == nil && servers[name].engine == "" || slices.Contains(s.only, name) {
+		if s.only == nil && !servers[name].broker || slices.Contains(s.only, name) {
 			chosen = append(chosen, name)
 		}
 	}

@@ -2,9 +2,12 @@ package main
 
 import (
 	"context"
+	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/ssehub-go/ssehub"
+	"github.com/ssehub-go/ssehub/broker/bolt"
 	"github.com/ssehub-go/ssehub/broker/nats"
 	"github.com/ssehub-go/ssehub/broker/postgres"
 	"github.com/ssehub-go/ssehub/broker/redis"
@@ -14,6 +17,30 @@ import (
 type log interface {
 	ssehub.Broker
 	Close()
+}
+
+// boltLog is a file in a folder that goes away with it.
+type boltLog struct {
+	*bolt.Log
+	dir string
+}
+
+func openBolt(context.Context, string) (log, error) {
+	dir, err := os.MkdirTemp("", "bolt")
+	if err != nil {
+		return nil, err
+	}
+	events, err := bolt.Open(filepath.Join(dir, "log"), nil)
+	if err != nil {
+		os.RemoveAll(dir)
+		return nil, err
+	}
+	return boltLog{events, dir}, nil
+}
+
+func (l boltLog) Close() {
+	_ = l.Log.Close() // the file goes away with its folder
+	os.RemoveAll(l.dir)
 }
 
 func openNATS(ctx context.Context, url string) (log, error) { return nats.Open(ctx, url, nil) }
@@ -28,7 +55,7 @@ func openRedis(durable bool) func(context.Context, string) (log, error) {
 	}
 }
 
-// newNode is a hub whose log is in the engine at the task's URL.
+// newNode is a hub with a Broker, whose log is in the engine at the task's URL if it has one.
 func newNode(open func(context.Context, string) (log, error)) func(task) (peer, error) {
 	return func(t task) (peer, error) {
 		ctx, cancel := context.WithTimeout(context.Background(), engineStart)

@@ -15,8 +15,10 @@ type server struct {
 	tested bool
 	// fast marks those that take bursts of full length.
 	fast bool
-	// engine is the server that a node needs to be started; it takes part in the
-	// scenario of engines alone.
+	// broker marks hubs with a Broker, which take part in the scenario of engines
+	// alone.
+	broker bool
+	// engine is the server that keeps the log of two such hubs.
 	engine string
 }
 
@@ -32,10 +34,11 @@ var servers = map[string]server{
 	"alexandrevicenzi": {start: newAlexandreVicenzi},
 	"nchan":            {start: newNchan, missing: nchanMissing},
 
-	"nats":         {start: newNode(openNATS), tested: true, engine: "nats-server"},
-	"redis":        {start: newNode(openRedis(false)), missing: redisMissing, tested: true, engine: "redis-server"},
-	"redis-always": {start: newNode(openRedis(true)), missing: redisMissing, tested: true, engine: "redis-server-always"},
-	"postgres":     {start: newNode(openPostgres), missing: postgresMissing, tested: true, engine: "postgres-server"},
+	"bolt":         {start: newNode(openBolt), tested: true, broker: true},
+	"nats":         {start: newNode(openNATS), tested: true, broker: true, engine: "nats-server"},
+	"redis":        {start: newNode(openRedis(false)), missing: redisMissing, tested: true, broker: true, engine: "redis-server"},
+	"redis-always": {start: newNode(openRedis(true)), missing: redisMissing, tested: true, broker: true, engine: "redis-server-always"},
+	"postgres":     {start: newNode(openPostgres), missing: postgresMissing, tested: true, broker: true, engine: "postgres-server"},
 
 	"nats-server":         {start: newNATSServer},
 	"redis-server":        {start: newRedisServer("everysec")},
@@ -45,7 +48,7 @@ var servers = map[string]server{
 
 // serverNames are those that can be chosen, in the order of tables.
 var serverNames = []string{"ours", "ours-nethttp", "bare", "go-sse", "r3labs", "launchdarkly", "alexandrevicenzi", "nchan",
-	"nats", "redis", "redis-always", "postgres"}
+	"bolt", "nats", "redis", "redis-always", "postgres"}
 
 // chooseServers reads a list of names. Empty means all that are there; why the
 // others are not is in missing.

@@ -80,7 +80,7 @@ func smoke(t *testing.T, dir string, args ...string) *report {
 }
 
 // goServers are those that need nothing installed.
-var goServers = []string{"ours", "ours-nethttp", "bare", "go-sse", "r3labs", "launchdarkly", "alexandrevicenzi", "nats"}
+var goServers = []string{"ours", "ours-nethttp", "bare", "go-sse", "r3labs", "launchdarkly", "alexandrevicenzi", "bolt", "nats"}
 
 // TestSmokeNchan says whether nginx is there, and runs it if so.
 func TestSmokeNchan(t *testing.T) {

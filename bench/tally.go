@@ -63,7 +63,8 @@ type checker struct {
 	malformed  int
 	gaps       int
 	hello      bool
-	unordered  bool   // none is out of order
+	byPlace    bool   // their order is that of their places in the log, and not of their numbers
+	place      int64  // of the last
 	times      *times // nil if nobody asks when messages arrive
 }
 
@@ -114,12 +115,22 @@ func (c *checker) outOfOrder(seq int) {
 	case *word&bit != 0:
 		c.duplicated++
 		return
-	case seq < c.next && !c.unordered:
+	case seq < c.next && !c.byPlace:
 		c.reordered++
 	}
 	*word |= bit
 	c.received++
 	c.next = max(c.next, seq+1)
+}
+
+// placed takes the place of a message that message has just taken, for the first time.
+func (c *checker) placed(head *[seqDigits]byte, place int64) {
+	if place <= c.place {
+		c.reordered++
+	}
+	c.place = place
+	seq, _ := parseSeq(head[:])
+	c.times.placed(seq, place)
 }
 
 // complete reports whether there is nothing to wait for.

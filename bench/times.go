@@ -12,6 +12,15 @@ type times struct {
 	now     int64
 	latency *hdrhistogram.Histogram // nanoseconds
 	bad     int64                   // messages without a time
+	sent    int64                   // the time in the last message
+	fates   []fate                  // by their numbers, if they have places
+}
+
+// fate is what became of a message on several connections.
+type fate struct {
+	place      int64 // in the log, the same for all; 0 if none has had it
+	elsewhere  int64 // how many have it at another place
+	sent, last int64 // when it was published, and when the last had it
 }
 
 func newTimes() *times {
@@ -32,7 +41,24 @@ func (t *times) message(stamp *[stampDigits]byte) {
 		t.bad++
 		return
 	}
+	t.sent = at
 	record(t.latency, t.now-at)
+}
+
+// placed takes the place in the log of the message that message has just taken.
+func (t *times) placed(seq int, place int64) {
+	t.fates[seq].add(fate{place: place, sent: t.sent, last: t.now})
+}
+
+func (f *fate) add(o fate) {
+	switch {
+	case f.place == 0:
+		f.place, f.sent = o.place, o.sent
+	case o.place != 0 && o.place != f.place:
+		f.elsewhere++
+	}
+	f.elsewhere += o.elsewhere
+	f.last = max(f.last, o.last)
 }
 
 func record(h *hdrhistogram.Histogram, d int64) {

@@ -66,12 +66,15 @@ func newWorker(p *plan, conns int) (*worker, error) {
 	if p.timed {
 		w.times = newTimes()
 	}
+	if p.byPlace {
+		w.times.fates = make([]fate, p.messages)
+	}
 	for i := range w.conns {
 		c := &w.conns[i]
 		c.fd = -1
 		c.check = newChecker(p.messages, p.size)
 		c.check.times = w.times
-		c.check.unordered = p.unordered
+		c.check.byPlace = p.byPlace
 		c.response.frames = frames{check: &c.check}
 	}
 	return w, nil
