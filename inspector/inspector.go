@@ -10,7 +10,7 @@
 // It costs the hub nothing while nobody looks. A look walks all topics or all
 // subscribers, at most once a second for each page that is open, and all pages
 // together take at most a tenth of one processor: where a look takes longer, they
-// come less often.
+// come less often. Publishers wait as for Hub.Stats, some 40 ns for each topic.
 package inspector
 
 import (
