@@ -45,6 +45,7 @@
 //
 //	CREATE TABLE ssehub_log (seq bigint PRIMARY KEY, time timestamptz NOT NULL, once bytea UNIQUE, event bytea NOT NULL);
 //	CREATE TABLE ssehub_meta (epoch text NOT NULL, timeline text NOT NULL, last bigint NOT NULL);
+//	CREATE UNIQUE INDEX ON ssehub_meta ((true)); -- one row
 //	INSERT INTO ssehub_meta VALUES ('abcdefgh', '', 0); -- letters and digits
 package postgres
 

@@ -420,11 +420,26 @@ func TestOpenAtOnce(t *testing.T) {
 	}
 }
 
+// Two who fill the tables at the same time, such as an operator and a hub, do not make a
+// log of two lives: the second is told.
+func TestOneRow(t *testing.T) {
+	engine := commonEngine(t)
+	log := open(t, engine, nil)
+	first := add(t, log, "1")
+	conn, err := pgx.Connect(t.Context(), engine.url())
+	require.NoError(t, err)
+	defer conn.Close(context.Background())
+	_, err = conn.Exec(t.Context(), `INSERT INTO ssehub_meta VALUES ('another1', '', 0)`)
+	require.ErrorContains(t, err, "duplicate key")
+	require.Equal(t, first.Epoch, add(t, log, "2").Epoch)
+}
+
 // A user that may not make tables uses those that are given.
 func TestGivenTables(t *testing.T) {
 	engine := commonEngine(t)
 	engine.do(t, `CREATE TABLE given_log (seq bigint PRIMARY KEY, time timestamptz NOT NULL, once bytea UNIQUE, event bytea NOT NULL)`)
 	engine.do(t, `CREATE TABLE given_meta (epoch text NOT NULL, timeline text NOT NULL, last bigint NOT NULL)`)
+	engine.do(t, `CREATE UNIQUE INDEX ON given_meta ((true))`)
 	engine.do(t, `INSERT INTO given_meta VALUES ('abcdefgh', '', 0)`)
 	engine.do(t, `CREATE USER modest`)
 	engine.do(t, `GRANT SELECT, INSERT, UPDATE, DELETE ON given_log, given_meta TO modest`)
@@ -638,13 +653,7 @@ func TestOutage(t *testing.T) {
 // Faults 93 and 94: what the log has lost is told at each of two hubs.
 func TestLosses(t *testing.T) {
 	engine := commonEngine(t)
-	do := func(statements ...string) func(testing.TB) {
-		return func(t testing.TB) {
-			for _, sql := range statements {
-				engine.do(t, sql)
-			}
-		}
-	}
+	do := func(sql string) func(testing.TB) { return func(t testing.TB) { engine.do(t, sql) } }
 	brokertest.RunLosses(t, brokertest.Losses{
 		Open: func(t testing.TB) ssehub.Broker {
 			return open(t, engine, &postgres.Options{Poll: 100 * time.Millisecond})
@@ -659,10 +668,13 @@ func TestLosses(t *testing.T) {
 			"dropped":   do(`DROP TABLE ssehub_log, ssehub_meta`),
 			"log alone": do(`DROP TABLE ssehub_log`),
 			"restored":  do(`UPDATE ssehub_meta SET epoch = 'another1'`),
-			"made anew": do(`DROP TABLE ssehub_log, ssehub_meta`,
-				`CREATE TABLE ssehub_log (seq bigint PRIMARY KEY, time timestamptz NOT NULL, once bytea UNIQUE, event bytea NOT NULL)`,
-				`CREATE TABLE ssehub_meta (epoch text NOT NULL, timeline text NOT NULL, last bigint NOT NULL)`,
-				`INSERT INTO ssehub_meta VALUES ('another2', '', 0)`),
+			"made anew": do(`DO $$ BEGIN
+				DROP TABLE ssehub_log, ssehub_meta;
+				CREATE TABLE ssehub_log (seq bigint PRIMARY KEY, time timestamptz NOT NULL, once bytea UNIQUE, event bytea NOT NULL);
+				CREATE TABLE ssehub_meta (epoch text NOT NULL, timeline text NOT NULL, last bigint NOT NULL);
+				CREATE UNIQUE INDEX ON ssehub_meta ((true));
+				INSERT INTO ssehub_meta VALUES ('another2', '', 0);
+			END $$`),
 		},
 	})
 }

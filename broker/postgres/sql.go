@@ -37,6 +37,7 @@ func statementsFor(table string) statements {
 			words(`DROP TABLE IF EXISTS LOG, META`),
 			words(`CREATE TABLE LOG (seq bigint PRIMARY KEY, time timestamptz NOT NULL, once bytea UNIQUE, event bytea NOT NULL)`),
 			words(`CREATE TABLE META (epoch text NOT NULL, timeline text NOT NULL, last bigint NOT NULL)`),
+			words(`CREATE UNIQUE INDEX ON META ((true))`), // one row
 		},
 		fill: words(`INSERT INTO META VALUES ($1, TIMELINE, 0)`),
 		// An empty epoch is one that is over.
