@@ -324,6 +324,23 @@ func TestNoConsumersStay(t *testing.T) {
 	}, patience, 10*time.Millisecond)
 }
 
+// The server does not forget a reader who takes his time between two pages, such as a
+// hub on a machine that is busy: it would be an error.
+func TestSlowReader(t *testing.T) {
+	e := startEngine(t)
+	log := open(t, e.url(), nil)
+	first := add(t, log, "x")
+	for range log.Read(t.Context(), ssehub.Range{After: ssehub.Position{Epoch: first.Epoch}, Follow: true}) {
+		s, err := js(t, e.url()).Stream(t.Context(), "ssehub")
+		require.NoError(t, err)
+		consumers := s.ListConsumers(t.Context())
+		consumer := <-consumers.Info()
+		require.NoError(t, consumers.Err())
+		require.GreaterOrEqual(t, consumer.Config.InactiveThreshold, time.Minute)
+		break
+	}
+}
+
 func BenchmarkRead(b *testing.B) {
 	e := startEngine(b)
 	log := open(b, e.url(), nil)

@@ -18,7 +18,7 @@ const (
 	// its server, says nothing.
 	heartbeat = time.Second
 	// abandoned is when a server forgets a consumer that nobody asks any more.
-	abandoned = 10 * time.Second
+	abandoned = time.Minute
 	// pageTime is how long a page may take to come. When nothing does, a Read that
 	// follows looks whether it is another stream.
 	pageTime     = 5 * time.Second
