@@ -109,7 +109,7 @@ var servers = []server{
 	{name: "echo v5: ContextTimeout", module: "github.com/labstack/echo/v5", want: taken, wrap: echoWith(echomiddleware.ContextTimeout(timeout))},
 	{name: "echo v4: Recover", module: "github.com/labstack/echo/v4", want: taken, wrap: echoV4With(echov4middleware.Recover())},
 	{name: "echo v4: Timeout", module: "github.com/labstack/echo/v4", want: refused("*http.timeoutWriter"), wrap: echoV4With(echoV4Timeout), note: noFlush},
-	{name: "fiber v3: adaptor.HTTPHandler", module: "github.com/gofiber/fiber/v3", want: streaming{"200", "at once", "yes", "yes", "at a write", "", "", ""}, serve: serveFiber, note: onFiber},
+	{name: "fiber v3: adaptor.HTTPHandler, WithContext", module: "github.com/gofiber/fiber/v3", want: streaming{"200", "at once", "yes", "yes", "at a write", "", "", ""}, serve: serveFiber, note: onFiber},
 	{name: "gorilla/mux", module: "github.com/gorilla/mux", want: taken, wrap: func(h http.Handler) http.Handler {
 		r := mux.NewRouter()
 		r.Handle("/", h).Methods(http.MethodGet)
@@ -170,7 +170,9 @@ var echoV4Timeout = echov4middleware.TimeoutWithConfig(echov4middleware.TimeoutC
 
 func serveFiber(l net.Listener, h http.Handler) (stop func()) {
 	app := fiber.New()
-	app.Get("/", adaptor.HTTPHandler(h))
+	app.Get("/", adaptor.HTTPHandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h.ServeHTTP(w, r.WithContext(context.Background()))
+	}))
 	served := make(chan error, 1)
 	go func() { served <- app.Listener(l, fiber.ListenConfig{DisableStartupMessage: true}) }()
 	return func() {
@@ -282,10 +284,19 @@ type stream struct {
 	t     *testing.T
 	res   *http.Response
 	leave context.CancelFunc
-	beats int
 }
 
+// open makes a request, and reads the hello if there is a stream.
 func (r *running) open(lastEventID string) *stream {
+	r.t.Helper()
+	s := r.request(lastEventID)
+	if s.Decoder != nil {
+		require.Equal(r.t, sse.TypeHello, s.next().Type)
+	}
+	return s
+}
+
+func (r *running) request(lastEventID string) *stream {
 	r.t.Helper()
 	s := &stream{t: r.t}
 	ctx, cancel := context.WithCancel(context.Background())
@@ -311,8 +322,6 @@ func (r *running) open(lastEventID string) *stream {
 	}
 	require.True(r.t, late.Stop(), "no head")
 	s.Decoder = sse.NewDecoder(body)
-	s.SetCommentFunc(func(string) { s.beats++ })
-	require.Equal(r.t, sse.TypeHello, s.next().Type)
 	return s
 }
 
@@ -364,20 +373,31 @@ func (s server) measure(t *testing.T) (got streaming) {
 	require.Equal(t, "2", string(m.Data))
 	got.resumes = "yes"
 
-	c = s.run(t, beat).open("")
-	late := time.AfterFunc(patience, c.leave)
-	defer late.Stop()
-	c.SetCommentFunc(func(string) {
-		if c.beats++; c.beats == beats {
-			got.beats = "yes"
-			c.leave()
-		}
-	})
-	if err := c.Decode(new(sse.Message)); got.beats == "" {
+	got.beats = "yes"
+	if err := s.run(t, beat).open("").heartbeats(); err != nil {
 		require.ErrorIs(t, err, io.EOF)
 		got.beats = "until the timeout"
 	}
 	return got
+}
+
+// heartbeats reads some, and leaves.
+func (s *stream) heartbeats() (err error) {
+	late := time.AfterFunc(patience, s.leave)
+	defer late.Stop()
+	n := 0
+	s.SetCommentFunc(func(string) {
+		if n++; n == beats {
+			s.leave()
+		}
+	})
+	for err == nil {
+		err = s.Decode(new(sse.Message))
+	}
+	if n >= beats {
+		return nil
+	}
+	return err
 }
 
 // within returns whether ok becomes true, soon.
@@ -405,9 +425,9 @@ func TestServers(t *testing.T) {
 
 // Why rows are as they are, and what to do.
 const (
-	leftAlone  = "The connection is taken over, past the middleware, so that nothing is compressed. With Options.NoHijack, and over HTTP/2, it is."
-	timedOut   = "The middleware ends the request's context, and with it the stream; the client comes back and misses nothing. Leave streams out of it, or set Options.MaxAge below its time. A connection that was taken over is not touched."
-	noDeadline = "The writer hides SetWriteDeadline, of which the hub warns once in Options.Logger: a client that is there but does not read holds its stream until TCP gives up. Give your own wrapper an Unwrap method."
+	leftAlone  = "The connection is taken over, past the middleware, so that nothing is compressed. With `Options.NoHijack`, and over HTTP/2, it is."
+	timedOut   = "The middleware ends the request's context, and with it the stream; the client comes back and misses nothing. Leave streams out of it. A connection that was taken over is not touched."
+	noDeadline = "The writer hides `SetWriteDeadline`, of which the hub warns once in `Options.Logger`: a client that is there but does not read holds its stream until TCP gives up. Give your own wrapper an Unwrap method."
 	noFlush    = "The answer is held back until the handler returns, which no stream can live with. The hub answers with a 500 that names the writer, and logs it as an error. Leave streams out of the middleware, or give your own an Unwrap method."
-	onFiber    = "fasthttp tells a net/http handler neither of clients that leave nor of write deadlines: a client that has left is found by the next event or heartbeat. Its handler keeps a goroutine and its connection."
+	onFiber    = "fasthttp tells a net/http handler neither of clients that leave nor of write deadlines: a client that has left is found by the next event or heartbeat. The context that it gives a request is used again for others while the handler still runs, which is a data race wherever somebody looks at it: call the hub's handler with `r.WithContext(context.Background())`."
 )

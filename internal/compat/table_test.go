@@ -20,19 +20,25 @@ const document = "../../docs/compat.md"
 func TestTable(t *testing.T) {
 	var d doc
 	d.versions(t, "go.mod", `(?m)^\s*(\S+) (v\S+)`)
+	d.versions(t, npm+"/package.json", `"(\S+)": "([^"]+)"`)
 	d.text = intro
 	d.table("row, version, answer, event, heartbeats, resumes, client's leaving is noticed, connection taken over, write deadline, gzip")
 	for _, s := range servers {
 		d.row(s.name, s.module, s.note, s.want)
 	}
 	d.footnotes()
-	d.text += proxies
+	d.text += proxies + readers
+	d.table("row, version, events, resumes, heartbeats, the hub's own events, stops")
+	for _, c := range clients {
+		d.row(c.name, c.module, c.note, c.want)
+	}
+	d.footnotes()
 	if *update {
 		require.NoError(t, os.WriteFile(document, []byte(d.text), 0o644))
 	}
 	text, err := os.ReadFile(document)
 	require.NoError(t, err)
-	require.Equal(t, d.text, string(text), "go test -run TestTable -update")
+	require.True(t, d.text == string(text), "%s is not what the rows say: go test -run TestTable -update", document)
 }
 
 // doc is the document as it grows.
@@ -108,4 +114,10 @@ const proxies = `
 ## Proxies
 
 nginx, HAProxy and Caddy need no setting. The head and each event come at once, resume works (` + "`TestAtOnce`" + `), a client that leaves is noticed, behind HAProxy at the next write (` + "`TestCut`" + `), heartbeats outlast the proxies' idle times (` + "`TestQuiet`" + `), and a name that is passed on has to be in ` + "`Options.AllowedHosts`" + ` (` + "`TestHost`" + `): ` + "`CI=true go test ./internal/proxies`" + `.
+`
+
+const readers = `
+## Clients
+
+Each reads a hub's stream through a proxy, which cuts it in the middle of an event; then the hub ends it and asks to come back, and then says to stay away (` + "`Revoke`" + `, to which status 204 is the answer on return). Heartbeats are unseen if the application gets nothing of them; of the hub's own events, ` + "`ssehub.hello`" + ` among them, by type means that a callback for all events gets them, and unseen that it takes a listener of their name. Chromium and node 20 run those from npm.
 `
