@@ -427,7 +427,7 @@ func TestServers(t *testing.T) {
 const (
 	leftAlone  = "The connection is taken over, past the middleware, so that nothing is compressed. With `Options.NoHijack`, and over HTTP/2, it is."
 	timedOut   = "The middleware ends the request's context, and with it the stream; the client comes back and misses nothing. Leave streams out of it. A connection that was taken over is not touched."
-	noDeadline = "The writer hides `SetWriteDeadline`, of which the hub warns once in `Options.Logger`: a client that is there but does not read holds its stream until TCP gives up. Give your own wrapper an Unwrap method."
+	noDeadline = "The writer hides `SetWriteDeadline`, of which the hub warns once in `Options.Logger`: a client that is there but does not read holds its stream as long as it likes. Give your own wrapper an Unwrap method."
 	noFlush    = "The answer is held back until the handler returns, which no stream can live with. The hub answers with a 500 that names the writer, and logs it as an error. Leave streams out of the middleware, or give your own an Unwrap method."
 	onFiber    = "fasthttp tells a net/http handler neither of clients that leave nor of write deadlines: a client that has left is found by the next event or heartbeat. The context that it gives a request is used again for others while the handler still runs, which is a data race wherever somebody looks at it: call the hub's handler with `r.WithContext(context.Background())`."
 )
