@@ -20,7 +20,7 @@ type frames struct {
 	length int // of its data, joined with LF
 	head   [seqDigits]byte
 	stamp  [stampDigits]byte // only if check wants times
-	place  int64             // in the log, from the id; only if check goes by places
+	place  [seqDigits]byte   // in the log, from the id; only if check goes by places
 }
 
 type eventType uint8
@@ -81,7 +81,7 @@ func (f *frames) field(line []byte) {
 		// says more, unless many publish at once.
 		if f.check.byPlace {
 			if value, ok := fieldValue(line, "id"); ok {
-				f.place, _ = parseDigits(value[bytes.LastIndexByte(value, '-')+1:])
+				f.place = placeIn(value)
 			}
 		}
 	case 'd':
@@ -111,6 +111,18 @@ func fieldValue(line []byte, name string) (value []byte, ok bool) {
 		rest = rest[1:]
 	}
 	return rest, true
+}
+
+var zeroDigits = [seqDigits]byte([]byte("0000000000"))
+
+// placeIn is the number behind the epoch of an id.
+func placeIn(id []byte) (place [seqDigits]byte) {
+	digits := id[bytes.LastIndexByte(id, '-')+1:]
+	if n := len(digits); n <= seqDigits {
+		place = zeroDigits
+		copy(place[seqDigits-n:], digits)
+	}
+	return place
 }
 
 func typeOf(value []byte) eventType {
@@ -151,19 +163,27 @@ func (f *frames) dispatch() {
 	if f.lines > 0 {
 		switch f.typ {
 		case message:
-			before := f.check.received
-			f.check.message(&f.head, f.length)
-			if f.check.times != nil && f.check.received > before {
-				f.check.times.message(&f.stamp)
-				if f.check.byPlace {
-					f.check.placed(&f.head, f.place)
-				}
-			}
+			f.message()
 		case hello:
 			f.check.hello = true
 		case gap:
 			f.check.gaps++
 		}
 	}
-	f.typ, f.lines, f.length, f.place = message, 0, 0, 0
+	f.typ, f.lines, f.length, f.place = message, 0, 0, [seqDigits]byte{}
+}
+
+func (f *frames) message() {
+	number := &f.head
+	if f.check.byPlace {
+		number = &f.place
+	}
+	seq, ok := f.check.message(number, f.length)
+	switch {
+	case !ok || f.check.times == nil:
+	case f.check.byPlace:
+		f.check.times.placed(seq, &f.head, &f.stamp)
+	default:
+		f.check.times.message(&f.stamp)
+	}
 }

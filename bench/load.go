@@ -172,8 +172,13 @@ func (g *generator) tally() (t tally) {
 			t.Malformed += w.times.bad
 		}
 	}
-	for _, e := range g.fates() {
-		t.Reordered += e.elsewhere
+	once := make(map[[seqDigits]byte]bool)
+	for _, f := range g.fates() {
+		t.Reordered += f.elsewhere
+		if f.sent != 0 && once[f.number] {
+			t.Duplicated++
+		}
+		once[f.number] = true
 	}
 	return t
 }

@@ -13,16 +13,18 @@ import (
 // have the same.
 func TestPlaces(t *testing.T) {
 	tests := map[string]struct {
-		a, b  string // number@place of each event at two connections
-		wrong int64
+		a, b string // number@place of each event at two connections
+		want tally
 	}{
-		"by number":      {"0@1 1@2 2@3", "0@1 1@2 2@3", 0},
-		"by place":       {"2@1 0@2 1@4", "2@1 0@2 1@4", 0},
-		"one goes back":  {"0@1 1@3 2@2", "0@1 2@2 1@3", 1},
-		"place twice":    {"0@1 1@1 2@2", "0@1 1@1 2@2", 2},
-		"no place":       {"0@1 1@2 2@0", "0@1 1@2 2@3", 1},
-		"not the same":   {"0@1 1@2 2@3", "1@1 0@2 2@3", 2},
-		"another's loss": {"0@1 1@2", "0@1 1@2 2@3", 0},
+		"by number":      {"0@1 1@2 2@3", "0@1 1@2 2@3", tally{Received: 6}},
+		"by place":       {"2@1 0@2 1@3", "2@1 0@2 1@3", tally{Received: 6}},
+		"one goes back":  {"0@1 1@3 2@2", "0@1 2@2 1@3", tally{Received: 6, Reordered: 1}},
+		"place twice":    {"0@1 0@1 1@2 2@3", "0@1 1@2 2@3", tally{Received: 6, Duplicated: 1}},
+		"number twice":   {"0@1 1@2 0@3", "0@1 1@2 0@3", tally{Received: 6, Duplicated: 1}},
+		"no place":       {"0@1 1@2 2@0", "0@1 1@2 2@3", tally{Received: 5, Malformed: 1}},
+		"not the log's":  {"0@1 1@2 2@4", "0@1 1@2 2@3", tally{Received: 5, Malformed: 1}},
+		"not the same":   {"0@1 1@2 2@3", "1@1 0@2 2@3", tally{Received: 6, Reordered: 2}},
+		"another's loss": {"0@1 2@3", "0@1 1@2 2@3", tally{Received: 5}},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -38,7 +40,8 @@ func TestPlaces(t *testing.T) {
 					wires = wires[1:]
 				}
 			}
-			assert.Equal(t, test.wrong, g.tally().Reordered)
+			test.want.Expected, test.want.Lost = 6, 6-test.want.Received
+			assert.Equal(t, test.want, g.tally())
 		})
 	}
 }

@@ -102,7 +102,7 @@ func measureEngines(ctx context.Context, o options, name string) (r *result, err
 	return r, failure
 }
 
-// fates are what became of all messages, at all connections.
+// fates are what became of the messages at all connections, by place.
 func (g *generator) fates() (all []fate) {
 	for _, w := range g.workers {
 		if w.times == nil {
@@ -111,8 +111,8 @@ func (g *generator) fates() (all []fate) {
 		if all == nil {
 			all = make([]fate, len(w.times.fates))
 		}
-		for i, e := range w.times.fates {
-			all[i].add(e)
+		for place, f := range w.times.fates {
+			all[place].add(f)
 		}
 	}
 	return all
@@ -122,9 +122,9 @@ func (g *generator) fates() (all []fate) {
 // them.
 func (g *generator) lastLatency(messages int) *hdrhistogram.Histogram {
 	h := newHistogram()
-	for _, e := range g.fates()[:messages] {
-		if e.place != 0 {
-			record(h, e.last-e.sent)
+	for _, f := range g.fates()[:messages+1] {
+		if f.sent != 0 {
+			record(h, f.last-f.sent)
 		}
 	}
 	return h

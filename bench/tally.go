@@ -54,6 +54,7 @@ func (t *tally) others() string {
 type checker struct {
 	messages   int
 	size       int
+	end        int // behind the last of them
 	next       int // behind the highest that was seen
 	nextDigits [seqDigits]byte
 	received   int      // different ones
@@ -63,33 +64,40 @@ type checker struct {
 	malformed  int
 	gaps       int
 	hello      bool
-	byPlace    bool   // their order is that of their places in the log, and not of their numbers
-	place      int64  // of the last
+	byPlace    bool   // they are told apart by their places in the log, from 1 on
 	times      *times // nil if nobody asks when messages arrive
 }
 
 func newChecker(messages, size int) checker {
-	c := checker{messages: messages, size: size}
+	c := checker{messages: messages, size: size, end: messages}
 	putSeq(c.nextDigits[:], 0)
 	return c
 }
 
-// message takes the head of an event's data and the length of all of it.
-func (c *checker) message(head *[seqDigits]byte, length int) {
+// goByPlace has messages told apart by their places in the log.
+func (c *checker) goByPlace() {
+	c.byPlace = true
+	c.end, c.next = c.messages+1, 1
+	putSeq(c.nextDigits[:], 1)
+}
+
+// message takes a message's number and the length of its data. It returns the number
+// if the message has come for the first time.
+func (c *checker) message(number *[seqDigits]byte, length int) (seq int, ok bool) {
 	// Nearly always it is the next. Comparing digits costs a fraction of
 	// reading them, and this runs millions of times a second beside the server.
-	if *head == c.nextDigits && length == c.size && c.next < c.messages && c.seen == nil {
+	if *number == c.nextDigits && length == c.size && c.next < c.end && c.seen == nil {
 		c.received++
 		c.next++
 		c.count()
-		return
+		return c.next - 1, true
 	}
-	seq, ok := parseSeq(head[:])
-	if !ok || length != c.size || seq >= c.messages {
+	seq, ok = parseSeq(number[:])
+	if !ok || length != c.size || seq < c.end-c.messages || seq >= c.end {
 		c.malformed++
-		return
+		return 0, false
 	}
-	c.outOfOrder(seq)
+	return seq, c.outOfOrder(seq)
 }
 
 // count adds one to nextDigits.
@@ -103,9 +111,9 @@ func (c *checker) count() {
 }
 
 // outOfOrder takes all messages from the first on that is not the next.
-func (c *checker) outOfOrder(seq int) {
+func (c *checker) outOfOrder(seq int) (first bool) {
 	if c.seen == nil {
-		c.seen = make([]uint64, (c.messages+63)/64)
+		c.seen = make([]uint64, (c.end+63)/64)
 		for i := range c.next {
 			c.seen[i/64] |= 1 << (i % 64)
 		}
@@ -114,23 +122,14 @@ func (c *checker) outOfOrder(seq int) {
 	switch {
 	case *word&bit != 0:
 		c.duplicated++
-		return
-	case seq < c.next && !c.byPlace:
+		return false
+	case seq < c.next:
 		c.reordered++
 	}
 	*word |= bit
 	c.received++
 	c.next = max(c.next, seq+1)
-}
-
-// placed takes the place of a message that message has just taken, for the first time.
-func (c *checker) placed(head *[seqDigits]byte, place int64) {
-	if place <= c.place {
-		c.reordered++
-	}
-	c.place = place
-	seq, _ := parseSeq(head[:])
-	c.times.placed(seq, place)
+	return true
 }
 
 // complete reports whether there is nothing to wait for.

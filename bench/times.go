@@ -12,15 +12,14 @@ type times struct {
 	now     int64
 	latency *hdrhistogram.Histogram // nanoseconds
 	bad     int64                   // messages without a time
-	sent    int64                   // the time in the last message
-	fates   []fate                  // by their numbers, if they have places
+	fates   []fate                  // by place, if messages have them
 }
 
-// fate is what became of a message on several connections.
+// fate is what became of the message at one place of the log, on several connections.
 type fate struct {
-	place      int64 // in the log, the same for all; 0 if none has had it
-	elsewhere  int64 // how many have it at another place
-	sent, last int64 // when it was published, and when the last had it
+	number     [seqDigits]byte // the message's own
+	elsewhere  int64           // how many have another one at this place
+	sent, last int64           // when it was published, or 0 if none has it, and when the last had it
 }
 
 func newTimes() *times {
@@ -41,20 +40,36 @@ func (t *times) message(stamp *[stampDigits]byte) {
 		t.bad++
 		return
 	}
-	t.sent = at
 	record(t.latency, t.now-at)
 }
 
-// placed takes the place in the log of the message that message has just taken.
-func (t *times) placed(seq int, place int64) {
-	t.fates[seq].add(fate{place: place, sent: t.sent, last: t.now})
+// placed takes a message that has just been read, at its place. Only the first of them
+// is looked at closely, as in checker.message.
+func (t *times) placed(place int, number *[seqDigits]byte, stamp *[stampDigits]byte) {
+	f := &t.fates[place]
+	if f.sent == 0 {
+		at, ok := parseDigits(stamp[:])
+		if !ok {
+			t.bad++
+			return
+		}
+		f.number, f.sent = *number, at
+	} else if *number != f.number {
+		f.elsewhere++
+	}
+	f.last = t.now
+	record(t.latency, t.now-f.sent)
 }
 
+// add joins what other connections have.
 func (f *fate) add(o fate) {
 	switch {
-	case f.place == 0:
-		f.place, f.sent = o.place, o.sent
-	case o.place != 0 && o.place != f.place:
+	case o.sent == 0:
+		return
+	case f.sent == 0:
+		*f = o
+		return
+	case o.number != f.number:
 		f.elsewhere++
 	}
 	f.elsewhere += o.elsewhere

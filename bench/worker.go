@@ -67,14 +67,16 @@ func newWorker(p *plan, conns int) (*worker, error) {
 		w.times = newTimes()
 	}
 	if p.byPlace {
-		w.times.fates = make([]fate, p.messages)
+		w.times.fates = make([]fate, p.messages+1)
 	}
 	for i := range w.conns {
 		c := &w.conns[i]
 		c.fd = -1
 		c.check = newChecker(p.messages, p.size)
 		c.check.times = w.times
-		c.check.byPlace = p.byPlace
+		if p.byPlace {
+			c.check.goByPlace()
+		}
 		c.response.frames = frames{check: &c.check}
 	}
 	return w, nil
