@@ -57,7 +57,7 @@ func (f *follower) run(ctx context.Context) {
 func (f *follower) follow(ctx context.Context) (err error) {
 	defer errorOf("the Broker or OverflowFor", &err)
 	h := f.hub
-	bounds, err := h.opts.Broker.Bounds(ctx)
+	bounds, err := h.bounds(ctx)
 	if err == nil {
 		err = h.settle(bounds, bounds.First)
 	}
@@ -70,7 +70,7 @@ func (f *follower) follow(ctx context.Context) (err error) {
 		}
 		// What has not come by now was a hole, or is dropped since.
 		last, epoch := bounds.Last, bounds.Epoch
-		if bounds, err = h.opts.Broker.Bounds(ctx); err == nil {
+		if bounds, err = h.bounds(ctx); err == nil {
 			err = h.settle(bounds, min(bounds.First, last+1))
 		}
 		if err != nil {
@@ -185,7 +185,7 @@ func (f *follower) check(ctx context.Context, pos Position) error {
 	case pos.Seq <= head:
 		return fmt.Errorf("ssehub: broker breaks the order: %v behind %d", pos, head)
 	case pos.Seq > head+1:
-		bounds, err := h.opts.Broker.Bounds(ctx)
+		bounds, err := h.bounds(ctx)
 		if err == nil {
 			err = h.settle(bounds, min(bounds.First, pos.Seq))
 		}

@@ -14,7 +14,7 @@ type BrokerStats struct {
 	// read.
 	Unread   uint64
 	Appended uint64 // events that the Broker has taken from this hub, ever, and those of hubs to each other
-	Refused  uint64 // of which it has returned an error, ever
+	Refused  uint64 // such events for which it has returned an error, ever
 	// Latency is the time that it took to take one.
 	Latency Histogram
 }

@@ -55,6 +55,31 @@ func TestBrokerStats(t *testing.T) {
 	}
 }
 
+// So they do of one that is silent from the start, or when it is asked about a hole.
+func TestBrokerStatsSilent(t *testing.T) {
+	for name, first := range map[string]uint64{"from the start": 0, "behind a hole": 3} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := &silent{Memory: new(brokertest.Memory)}
+				b.on.Store(first == 0)
+				hub := newHub(t, &ssehub.Options{Broker: b})
+				synctest.Wait()
+				b.on.Store(true)
+				if first > 0 {
+					appendTo(t, b.Memory, "1", "2", "3")
+					b.Trim(first)
+				}
+				time.Sleep(11 * time.Second)
+				require.ErrorIs(t, hub.Stats().Broker.Err, context.DeadlineExceeded)
+				b.on.Store(false)
+				time.Sleep(11 * time.Second)
+				require.NoError(t, hub.Stats().Broker.Err)
+				require.Equal(t, first, hub.Position().Seq)
+			})
+		})
+	}
+}
+
 // Stats count what the Broker takes, what it does not, and how long it needs.
 func TestBrokerCounts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
