@@ -141,7 +141,8 @@ type Retention struct {
 
 // Grant is the answer of Options.Authorize to a request it allows.
 type Grant struct {
-	// Subject names who was allowed, or refused, for the Logger.
+	// Subject names who was allowed, or refused: for the Logger, Limits, Revoke and
+	// Subscribers. Other hubs know it if it is UTF-8.
 	Subject string
 	// Expires is when the stream ends; the client then reconnects and Authorize
 	// is asked again. If it refuses then, with 403, the client does not come

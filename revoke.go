@@ -11,6 +11,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"time"
+	"unicode/utf8"
 
 	"github.com/ssehub-go/ssehub/sse"
 )
@@ -42,7 +43,8 @@ type Revocation struct {
 // and stop for good; package client ends with its ErrRevoked. A client that means
 // ill does not heed that: have Authorize refuse it before you call Revoke. With a
 // Broker the streams of other hubs on its log end as well, when these read of it,
-// and the error is that of appending there.
+// and the error is that of appending there, or sse.ErrInvalidField as they cannot be
+// told of a Subject that is not UTF-8.
 func (h *Hub) Revoke(ctx context.Context, which Revocation) (int, error) {
 	if which.isEmpty() {
 		return 0, nil
@@ -50,6 +52,9 @@ func (h *Hub) Revoke(ctx context.Context, which Revocation) (int, error) {
 	n := h.revoke(which, math.MaxInt64)
 	if h.opts.Broker == nil {
 		return n, nil
+	}
+	if !utf8.ValidString(which.Subject) { // JSON would have another
+		return n, fmt.Errorf("%w: subject %q is not UTF-8", sse.ErrInvalidField, which.Subject)
 	}
 	data, err := json.Marshal(which)
 	if err == nil {

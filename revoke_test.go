@@ -356,6 +356,20 @@ func revoke(t testing.TB, hub *ssehub.Hub, which ssehub.Revocation) int {
 	return n
 }
 
+// A subject that other hubs cannot be told of ends here, and the caller hears of the rest.
+func TestRevokeUnspeakable(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for broker, want := range map[ssehub.Broker]error{nil: nil, new(brokertest.Memory): sse.ErrInvalidField} {
+			hub := newHub(t, &ssehub.Options{Broker: broker, Authorize: byUser})
+			stream(t, hub.Handler(), "/?topic=n&user=%ff", "")
+			synctest.Wait()
+			n, err := hub.Revoke(t.Context(), ssehub.Revocation{Subject: "\xff"})
+			require.Equal(t, 1, n)
+			require.ErrorIs(t, err, want)
+		}
+	})
+}
+
 // With a Broker the streams of all its hubs end: those that were there, if a hub comes
 // to read of it late, and no others.
 func TestRevokeOnAllNodes(t *testing.T) {
