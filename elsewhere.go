@@ -91,7 +91,7 @@ func (h *Hub) tellOthers() {
 		t, more = h.untold()
 		pause := tellPause
 		if h.tell(t) != nil {
-			h.tellAllAgain()
+			h.tellAgain(t)
 			pause = tellEvery
 		}
 		select {
@@ -149,11 +149,12 @@ func (h *Hub) tell(t told) (err error) {
 	return err
 }
 
-// tellAllAgain has the next word say everything.
-func (h *Hub) tellAllAgain() {
+// tellAgain has the next word say everything, and ask what t has asked.
+func (h *Hub) tellAgain(t told) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.elsewhere.all = true
+	h.elsewhere.ask = h.elsewhere.ask || t.Ask
 }
 
 // hear takes what another hub says.

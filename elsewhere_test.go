@@ -1,6 +1,7 @@
 package ssehub_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -160,25 +161,33 @@ func TestLimitsAfterLoss(t *testing.T) {
 	}
 }
 
-// So does a hub that was not there to hear it.
+// So does a hub that was not there to hear it, even if its question is lost at first.
 func TestLimitsAfterDeafness(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log := new(brokertest.Memory)
 		limits := ssehub.Limits{PerSubject: 1, AllHubs: true}
-		var deaf atomic.Bool
+		var deaf, mute atomic.Bool
 		way := &hookBroker{Memory: log, before: func(*ssehub.Event) error {
 			if deaf.Load() {
 				return errors.New("deaf")
 			}
 			return nil
 		}}
+		way.append = func(ctx context.Context, e ssehub.Event) (ssehub.Position, error) {
+			if bytes.Contains(e.Message.Data, []byte(`"ask":true`)) && mute.CompareAndSwap(true, false) {
+				return ssehub.Position{}, errors.New("mute")
+			}
+			return log.Append(ctx, e)
+		}
 		a, b := newNode(t, log, limits), newNode(t, way, limits)
 		deaf.Store(true)
+		mute.Store(true)
 		a.open("user=ann")
 		settle()
 		log.Trim(a.Position().Seq + 1)
 		deaf.Store(false)
 		time.Sleep(20 * time.Second)
+		require.False(t, mute.Load())
 		require.Equal(t, full, b.refused("user=ann", "").Code)
 	})
 }
