@@ -27,6 +27,7 @@ const (
 // told is what a hub says.
 type told struct {
 	Hub      string               `json:"hub"`
+	Word     uint64               `json:"word"`          // counts what it says, even if nobody gets to hear it
 	All      bool                 `json:"all,omitempty"` // what it said before is void
 	Ask      bool                 `json:"ask,omitempty"` // the others should say everything
 	Subjects map[string]int       `json:"subjects,omitempty"`
@@ -42,10 +43,12 @@ type elsewhere struct {
 	all     bool          // everything has changed
 	ask     bool          // something was missed
 	news    chan struct{} // has one when there is something to tell at once
+	word    uint64        // the last; the teller's own
 }
 
 type otherHub struct {
 	heard   time.Duration
+	word    uint64 // the last
 	streams map[client]int
 }
 
@@ -84,7 +87,7 @@ func (h *Hub) tellOthers() {
 			}
 		}
 		if h.noNews() { // its clients are on their way to the others
-			_ = h.tell(told{Hub: h.elsewhere.id, All: true}) // it lapses if they do not hear of it
+			_ = h.tell(told{All: true}) // it lapses if they do not hear of it
 			return
 		}
 		var t told
@@ -111,7 +114,7 @@ func (h *Hub) untold() (t told, more bool) {
 			e.forget(id)
 		}
 	}
-	t = told{Hub: e.id, All: e.all, Ask: e.ask, Subjects: make(map[string]int), Addrs: make(map[netip.Prefix]int)}
+	t = told{All: e.all, Ask: e.ask, Subjects: make(map[string]int), Addrs: make(map[netip.Prefix]int)}
 	if e.all {
 		clear(e.changed)
 		for c := range h.admitted.clients {
@@ -134,9 +137,13 @@ func (h *Hub) untold() (t told, more bool) {
 	return t, false
 }
 
-// tell appends to the log. After an error the others may have heard it or not.
+// tell appends to the log. After an error the others may have heard it or not, or may
+// hear it later.
 func (h *Hub) tell(t told) (err error) {
 	defer errorOf("the Broker", &err)
+	e := h.elsewhere
+	e.word++
+	t.Hub, t.Word = e.id, e.word
 	data, err := json.Marshal(t)
 	if err != nil {
 		return err
@@ -166,7 +173,10 @@ func (h *Hub) hear(t told) {
 		return
 	}
 	other := e.hubs[t.Hub]
-	if other == nil && !t.All {
+	if other != nil && t.Word <= other.word {
+		return // it comes late, and other words have taken its place
+	}
+	if !t.All && (other == nil || t.Word != other.word+1) {
 		e.ask = true
 	}
 	if other == nil || t.All {
@@ -174,7 +184,7 @@ func (h *Hub) hear(t told) {
 		other = &otherHub{streams: make(map[client]int)}
 		e.hubs[t.Hub] = other
 	}
-	other.heard = h.now()
+	other.heard, other.word = h.now(), t.Word
 	for subject, n := range t.Subjects {
 		e.set(other, client{subject: subject}, n)
 	}

@@ -192,6 +192,59 @@ func TestLimitsAfterDeafness(t *testing.T) {
 	})
 }
 
+// A word that cannot be read is asked for again.
+func TestLimitsAfterBadWord(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := new(brokertest.Memory)
+		limits := ssehub.Limits{PerSubject: 1, AllHubs: true}
+		var bad atomic.Bool
+		way := &hookBroker{Memory: log, before: func(*ssehub.Event) error {
+			if bad.Load() {
+				return ssehub.ErrInvalidEvent
+			}
+			return nil
+		}}
+		a, b := newNode(t, log, limits), newNode(t, way, limits)
+		bad.Store(true)
+		a.open("user=ann")
+		settle()
+		bad.Store(false)
+		time.Sleep(20 * time.Second)
+		require.Equal(t, full, b.refused("user=ann", "").Code)
+	})
+}
+
+// A word that its hub has given up, and that the log gets all the same behind later ones,
+// changes nothing any more.
+func TestLimitsAfterLateWord(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := new(brokertest.Memory)
+		limits := ssehub.Limits{PerSubject: 1, AllHubs: true}
+		var stuck atomic.Bool
+		var late ssehub.Event
+		way := &hookBroker{Memory: log}
+		way.append = func(ctx context.Context, e ssehub.Event) (ssehub.Position, error) {
+			if stuck.CompareAndSwap(true, false) {
+				late = e
+				<-ctx.Done()
+				return ssehub.Position{}, ctx.Err()
+			}
+			return log.Append(ctx, e)
+		}
+		a, b := newNode(t, way, limits), newNode(t, log, limits)
+		stuck.Store(true)
+		end := a.open("user=ann")
+		time.Sleep(6 * time.Second)
+		end()
+		time.Sleep(10 * time.Second)
+		require.Contains(t, string(late.Message.Data), "ann")
+		_, err := log.Append(t.Context(), late)
+		require.NoError(t, err)
+		settle()
+		b.open("user=ann")
+	})
+}
+
 // However many come and go, the log gets few events of it, and each is small.
 func TestLimitsSayLittle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
