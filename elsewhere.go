@@ -21,7 +21,8 @@ const (
 	tellPause      = 50 * time.Millisecond // between two words about changes: each is an event
 	tellEvery      = 5 * time.Second       // a hub says that it is there
 	tellLapse      = 3 * tellEvery         // until it counts for nothing
-	tellAtOnce     = 500                   // clients in one event, as engines bound its size
+	tellBytes      = 32 << 10              // of clients in one event, or one client, as engines bound its size
+	tellCost       = 50                    // bytes of a client besides its subject, or so
 )
 
 // told is what a hub says.
@@ -122,11 +123,12 @@ func (h *Hub) untold() (t told, more bool) {
 		}
 	}
 	e.all, e.ask = false, false
-	n := 0
+	size := 0
 	for c := range e.changed {
-		if n++; n > tellAtOnce {
+		if size > 0 && size+len(c.subject) > tellBytes {
 			return t, true
 		}
+		size += len(c.subject) + tellCost
 		delete(e.changed, c)
 		if c.addr.IsValid() {
 			t.Addrs[c.addr] = h.admitted.clients[c]

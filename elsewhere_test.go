@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -268,6 +269,31 @@ func TestLimitsSayLittle(t *testing.T) {
 		settle()
 		for i := range subjects {
 			require.Equal(t, full, c.refused(fmt.Sprint("user=", i), "").Code)
+		}
+	})
+}
+
+// Subjects may be long: no event is larger than engines take.
+func TestLimitsSaySmallEvents(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		way := &hookBroker{Memory: new(brokertest.Memory)}
+		way.append = func(ctx context.Context, e ssehub.Event) (ssehub.Position, error) {
+			if len(e.Message.Data) > 64<<10 {
+				return ssehub.Position{}, errors.New("too large")
+			}
+			return way.Memory.Append(ctx, e)
+		}
+		limits := ssehub.Limits{PerSubject: 1, AllHubs: true}
+		a, b := newNode(t, way, limits), newNode(t, way, limits)
+		for _, size := range []int{1, 4 << 10, 40 << 10} {
+			user := func(i int) string { return fmt.Sprint("user=", i, strings.Repeat("x", size)) }
+			for i := range 20 {
+				a.open(user(i))
+			}
+			time.Sleep(2 * time.Second)
+			for i := range 20 {
+				require.Equal(t, full, b.refused(user(i), "").Code)
+			}
 		}
 	})
 }
