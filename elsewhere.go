@@ -3,6 +3,7 @@ package ssehub
 import (
 	"context"
 	"encoding/json"
+	"maps"
 	"net/netip"
 	"time"
 
@@ -28,9 +29,10 @@ const (
 // told is what a hub says.
 type told struct {
 	Hub      string               `json:"hub"`
-	Word     uint64               `json:"word"`          // counts what it says, even if nobody gets to hear it
-	All      bool                 `json:"all,omitempty"` // what it said before is void
-	Ask      bool                 `json:"ask,omitempty"` // the others should say everything
+	Word     uint64               `json:"word"`           // counts what it says, even if nobody gets to hear it
+	All      bool                 `json:"all,omitempty"`  // clients that it does not name from here on are gone
+	More     bool                 `json:"more,omitempty"` // it has not said everything
+	Ask      bool                 `json:"ask,omitempty"`  // the others should say everything
 	Subjects map[string]int       `json:"subjects,omitempty"`
 	Addrs    map[netip.Prefix]int `json:"addrs,omitempty"`
 }
@@ -51,6 +53,7 @@ type otherHub struct {
 	heard   time.Duration
 	word    uint64 // the last
 	streams map[client]int
+	unnamed map[client]int // of these, since it began to say everything
 }
 
 func newElsewhere() *elsewhere {
@@ -91,8 +94,8 @@ func (h *Hub) tellOthers() {
 			_ = h.tell(told{All: true}) // it lapses if they do not hear of it
 			return
 		}
-		var t told
-		t, more = h.untold()
+		t := h.untold()
+		more = t.More
 		pause := tellPause
 		if h.tell(t) != nil {
 			h.tellAgain(t)
@@ -105,8 +108,8 @@ func (h *Hub) tellOthers() {
 	}
 }
 
-// untold returns what has to be told next, and whether that leaves more.
-func (h *Hub) untold() (t told, more bool) {
+// untold returns what has to be told next.
+func (h *Hub) untold() told {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	e := h.elsewhere
@@ -115,7 +118,7 @@ func (h *Hub) untold() (t told, more bool) {
 			e.forget(id)
 		}
 	}
-	t = told{All: e.all, Ask: e.ask, Subjects: make(map[string]int), Addrs: make(map[netip.Prefix]int)}
+	t := told{All: e.all, Ask: e.ask, Subjects: make(map[string]int), Addrs: make(map[netip.Prefix]int)}
 	if e.all {
 		clear(e.changed)
 		for c := range h.admitted.clients {
@@ -126,7 +129,8 @@ func (h *Hub) untold() (t told, more bool) {
 	size := 0
 	for c := range e.changed {
 		if size > 0 && size+len(c.subject) > tellBytes {
-			return t, true
+			t.More = true
+			break
 		}
 		size += len(c.subject) + tellCost
 		delete(e.changed, c)
@@ -136,7 +140,7 @@ func (h *Hub) untold() (t told, more bool) {
 			t.Subjects[c.subject] = h.admitted.clients[c]
 		}
 	}
-	return t, false
+	return t
 }
 
 // tell appends to the log. After an error the others may have heard it or not, or may
@@ -175,16 +179,16 @@ func (h *Hub) hear(t told) {
 		return
 	}
 	other := e.hubs[t.Hub]
-	if other != nil && t.Word <= other.word {
-		return // it comes late, and other words have taken its place
-	}
-	if !t.All && (other == nil || t.Word != other.word+1) {
-		e.ask = true
-	}
-	if other == nil || t.All {
-		e.forget(t.Hub)
+	if other == nil {
 		other = &otherHub{streams: make(map[client]int)}
 		e.hubs[t.Hub] = other
+	} else if t.Word <= other.word {
+		return // it comes late, and other words have taken its place
+	}
+	if t.All {
+		other.unnamed = maps.Clone(other.streams) // they count until all is said
+	} else if t.Word != other.word+1 {
+		e.ask = true
 	}
 	other.heard, other.word = h.now(), t.Word
 	for subject, n := range t.Subjects {
@@ -192,6 +196,12 @@ func (h *Hub) hear(t told) {
 	}
 	for addr, n := range t.Addrs {
 		e.set(other, client{addr: addr}, n)
+	}
+	if !t.More {
+		for c := range other.unnamed {
+			e.set(other, c, 0)
+		}
+		other.unnamed = nil
 	}
 	if t.Ask {
 		e.all = true
@@ -211,6 +221,7 @@ func (e *elsewhere) set(other *otherHub, c client, n int) {
 	more := max(0, n) - other.streams[c]
 	add(e.streams, c, more)
 	add(other.streams, c, more)
+	delete(other.unnamed, c)
 }
 
 func (e *elsewhere) forget(id string) {

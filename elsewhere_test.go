@@ -246,6 +246,37 @@ func TestLimitsAfterLateWord(t *testing.T) {
 	})
 }
 
+// A hub that says everything again, as it is asked, counts for no less meanwhile, and
+// who is gone by then counts no more.
+func TestLimitsWhileToldAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := new(brokertest.Memory)
+		limits := ssehub.Limits{PerSubject: 1, AllHubs: true}
+		way := &mute{Memory: log}
+		a, b := newNode(t, way, limits), newNode(t, log, limits)
+		const subjects = 100
+		user := func(i int) string { return fmt.Sprint("user=", i, strings.Repeat("x", 1<<10)) } // several words
+		for i := range subjects {
+			a.open(user(i))
+		}
+		end := a.open("user=ann")
+		settle()
+		way.on.Store(true)
+		end()
+		newHub(t, &ssehub.Options{Broker: log, Limits: limits}) // it asks
+		time.Sleep(4 * time.Second)
+		way.on.Store(false)
+		for range 40 {
+			time.Sleep(50 * time.Millisecond)
+			synctest.Wait()
+			for i := range subjects {
+				require.Equal(t, full, b.refused(user(i), "").Code)
+			}
+		}
+		b.open("user=ann")
+	})
+}
+
 // However many come and go, the log gets few events of it, and each is small.
 func TestLimitsSayLittle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
