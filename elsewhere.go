@@ -91,13 +91,13 @@ func (h *Hub) tellOthers() {
 			}
 		}
 		if h.noNews() { // its clients are on their way to the others
-			_ = h.tell(told{All: true}) // it lapses if they do not hear of it
+			_ = h.tell(h.ctx, told{All: true}) // it lapses if they do not hear of it
 			return
 		}
 		t := h.untold()
 		more = t.More
 		pause := tellPause
-		if h.tell(t) != nil {
+		if h.tell(h.news, t) != nil {
 			h.tellAgain(t)
 			pause = tellEvery
 		}
@@ -145,7 +145,7 @@ func (h *Hub) untold() told {
 
 // tell appends to the log. After an error the others may have heard it or not, or may
 // hear it later.
-func (h *Hub) tell(t told) (err error) {
+func (h *Hub) tell(ctx context.Context, t told) (err error) {
 	defer errorOf("the Broker", &err)
 	e := h.elsewhere
 	e.word++
@@ -154,7 +154,7 @@ func (h *Hub) tell(t told) (err error) {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(h.ctx, tellEvery)
+	ctx, cancel := context.WithTimeout(ctx, tellEvery)
 	defer cancel()
 	_, err = h.appendEvent(ctx, Event{
 		Time: time.Now(), Topics: []string{controlTopic}, Message: sse.Message{Type: controlStreams, Data: data}, Ephemeral: true,

@@ -135,6 +135,46 @@ func TestHubLeavesLimits(t *testing.T) {
 	}
 }
 
+// A Broker that does not answer holds up the end of a hub for no longer than its context
+// allows, and for the last word at most.
+func TestHubLeavesInTime(t *testing.T) {
+	for name, tt := range map[string]struct {
+		end    func(context.Context, *ssehub.Hub) error
+		within time.Duration
+	}{
+		"shut down":         {func(ctx context.Context, h *ssehub.Hub) error { return h.Shutdown(ctx) }, 5 * time.Second},
+		"shut down in time": {shutdownIn(time.Second), time.Second},
+		"closed":            {func(_ context.Context, h *ssehub.Hub) error { return h.Close() }, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var stuck atomic.Bool
+				way := &hookBroker{Memory: new(brokertest.Memory)}
+				way.append = func(ctx context.Context, e ssehub.Event) (ssehub.Position, error) {
+					if stuck.Load() {
+						<-ctx.Done()
+					}
+					return way.Memory.Append(ctx, e)
+				}
+				a := newNode(t, way, ssehub.Limits{PerSubject: 1, AllHubs: true})
+				stuck.Store(true)
+				time.Sleep(6 * time.Second) // the teller is at it
+				began := time.Now()
+				_ = tt.end(t.Context(), a.Hub)
+				require.Equal(t, tt.within, time.Since(began))
+			})
+		})
+	}
+}
+
+func shutdownIn(d time.Duration) func(context.Context, *ssehub.Hub) error {
+	return func(ctx context.Context, h *ssehub.Hub) error {
+		ctx, cancel := context.WithTimeout(ctx, d)
+		defer cancel()
+		return h.Shutdown(ctx)
+	}
+}
+
 // What hubs have missed, since the log has lost it or has begun anew, they tell again.
 func TestLimitsAfterLoss(t *testing.T) {
 	for name, lose := range map[string]func(b *brokertest.Memory){

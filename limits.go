@@ -26,7 +26,7 @@ type Limits struct {
 	PerAddr int
 	// AllHubs has PerSubject and PerAddr count the streams of all hubs on the
 	// Broker that set it. They tell each other in its log, some 50 ms late, so
-	// that for as long there may be more; one that dies counts for 15 s, and where
+	// that for as long there may be more; one that dies counts for 20 s, and where
 	// the Broker is down each hub counts alone. A limit should leave room for
 	// clients that go from one hub to another.
 	AllHubs bool
