@@ -375,6 +375,20 @@ func BenchmarkFollow(b *testing.B) {
 	})
 }
 
+func BenchmarkAppendMany(b *testing.B) {
+	e := startEngine(b)
+	log := open(b, e.url(), nil)
+	b.SetParallelism(32)
+	b.ResetTimer()
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			if _, err := log.Append(context.Background(), event("x")); err != nil {
+				b.Error(err)
+			}
+		}
+	})
+}
+
 var events = flag.Int("events", 0, "for TestNodes and TestCluster; 0: a few")
 
 // Two hubs whose clients hop between them, while the server is restarted.
