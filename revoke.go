@@ -9,7 +9,6 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"runtime/debug"
-	"slices"
 	"time"
 	"unicode/utf8"
 
@@ -135,10 +134,12 @@ func (which Revocation) meets(r *reader) bool {
 	if which.Conn != "" && r.id != which.Conn {
 		return false
 	}
-	return which.Topic == "" || slices.ContainsFunc(r.seats, func(s seat) bool {
-		name := s.topic.name
-		return name == which.Topic || s.topic.pattern && matches(name, which.Topic)
-	})
+	for i := range r.seats { // not by value: others write where a seat waits
+		if t := r.seats[i].topic; t.name == which.Topic || t.pattern && matches(t.name, which.Topic) {
+			return true
+		}
+	}
+	return which.Topic == ""
 }
 
 func (which Revocation) end(r *reader) *ending {

@@ -249,6 +249,29 @@ func TestRevokeStorm(t *testing.T) {
 	all.Wait()
 }
 
+// Revoke by topic looks at streams whose places others change as they leave.
+func TestRevokeTopicWhileOthersLeave(t *testing.T) {
+	hub := newHub(t, nil)
+	for range 3 {
+		var ends []func()
+		for range 30 {
+			rec, end := stream(t, hub.Handler("n"), "/", "")
+			require.NoError(t, rec.Wait(t.Context(), 1))
+			ends = append(ends, end)
+		}
+		var leaving sync.WaitGroup
+		for _, end := range ends[1:] {
+			leaving.Go(end)
+		}
+		for hub.Stats().Subscribers > 1 {
+			require.Zero(t, revoke(t, hub, ssehub.Revocation{Topic: "another"}))
+		}
+		require.Equal(t, 1, revoke(t, hub, ssehub.Revocation{Topic: "n"}))
+		leaving.Wait()
+		ends[0]()
+	}
+}
+
 // Grant.Check is asked as long as a stream lasts, however quiet or busy it is, and
 // ends it.
 func TestCheck(t *testing.T) {
