@@ -258,3 +258,22 @@ func TestHost(t *testing.T) {
 		})
 	}
 }
+
+// An id as long as that of a connection over many logs would be comes through; docs/scale.md
+// has how many that are.
+func TestLongLastEventID(t *testing.T) {
+	forEach(t, ssehub.Options{}, func(t *testing.T, _ kind, _ *ssehub.Hub, addr string) {
+		taken := 0
+		for size := 1 << 10; size <= 64<<10; size += 1 << 10 {
+			s := open(t, addr, "", strings.Repeat("x", size))
+			if s.res.StatusCode != 200 {
+				break
+			}
+			require.Equal(t, sse.TypeHello, s.next().Type)
+			s.stop()
+			taken = size
+		}
+		t.Logf("%d bytes", taken)
+		require.GreaterOrEqual(t, taken, 4<<10)
+	})
+}
