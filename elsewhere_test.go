@@ -327,7 +327,7 @@ func TestLimitsSayLittle(t *testing.T) {
 		time.Sleep(time.Minute)
 		require.LessOrEqual(t, way.words.Load()-start, int64(2*13))
 		start = way.words.Load()
-		const subjects = 1200
+		const subjects = 300
 		for i := range subjects {
 			a.open(fmt.Sprint("user=", i)) // all within no time
 		}
