@@ -389,7 +389,7 @@ func serveFiles(w http.ResponseWriter, r *http.Request) {
 
 // openPage opens a page in a Chromium of its own, as those that are hidden are
 // treated otherwise, until the test ends.
-func openPage(t *testing.T, url string) {
+func openPage(t *testing.T, url string) context.Context {
 	t.Helper()
 	path := os.Getenv("CHROMIUM")
 	if path == "" {
@@ -405,6 +405,7 @@ func openPage(t *testing.T, url string) {
 	limited, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	require.NoError(t, chromedp.Do(limited, chromedp.Navigate(url)))
+	return ctx
 }
 
 // require1 skips the test for what is missing on this machine, or fails it if CI=true.
