@@ -17,18 +17,28 @@ type mover struct {
 	moves sync.Map // of a tenant, its move
 }
 
-// move is what a tenant has left, and where in its new log that ends.
+// move is what a tenant has left, and where in its new log it begins.
 type move struct {
 	from *ssehub.Hub
+	end  ssehub.Position // in the old log, behind all that it has
 	to   ssehub.Position
 }
 
 // move has a tenant's events and streams go to the log of an index from now on. Nobody
 // may be publishing for the tenant meanwhile. Streams come back by themselves.
-func (m *mover) move(ctx context.Context, tenant string, to int) (err error) {
+func (m *mover) move(ctx context.Context, tenant string, to int) error {
 	from := m.hub(tenant)
-	m.moves.Store(tenant, move{from, m.hubs[to].Position()})
+	end, err := from.Publish(ctx, tenant+".moved", sse.Message{})
+	if err != nil {
+		return err
+	}
+	// Behind every id that the tenant had there before, and before all that it will have.
+	start, err := m.hubs[to].Publish(ctx, tenant+".moved", sse.Message{})
+	if err != nil {
+		return err
+	}
 	m.pinned.Store(tenant, to)
+	m.moves.Store(tenant, move{from, end, start})
 	for topic := range from.Topics() {
 		if strings.HasPrefix(topic.Topic, tenant+".") {
 			_, e := from.Revoke(ctx, ssehub.Revocation{Topic: topic.Topic, Again: true})
@@ -39,17 +49,35 @@ func (m *mover) move(ctx context.Context, tenant string, to int) (err error) {
 }
 
 func (m *mover) ServeHTTP(w http.ResponseWriter, req *http.Request) {
-	if v, ok := m.moves.Load(req.PathValue("tenant")); ok && v.(move).complete(req) {
-		req.Header.Set("Last-Event-ID", v.(move).to.String())
+	if v, ok := m.moves.Load(req.PathValue("tenant")); ok {
+		if id := v.(move).exchange(req); id != "" {
+			req.Header.Set("Last-Event-ID", id)
+		}
 	}
 	m.router.ServeHTTP(w, req)
 }
 
-// complete reports whether the client has all that its topics had in the old log. Who
-// has not is told a gap, as its id is of another epoch.
-func (v move) complete(req *http.Request) bool {
+// exchange returns the id that a client goes on with in the new log, or "" for its own,
+// which is told as a gap if it is of the old one.
+func (v move) exchange(req *http.Request) string {
 	last, err := ssehub.ParsePosition(sse.LastEventID(req))
-	if err != nil || last.Epoch != v.from.Position().Epoch {
+	switch {
+	case err != nil:
+		return ""
+	case last.Epoch == v.to.Epoch && last.Seq < v.to.Seq:
+		// From an earlier stay: it would pass for one that misses nothing. This is told as
+		// a gap, because it is no position.
+		return "moved"
+	case v.complete(req, last):
+		return v.to.String()
+	}
+	return ""
+}
+
+// complete reports whether the client has all that its topics had in the old log, and
+// this process's hub knows that. Of a pattern nobody does.
+func (v move) complete(req *http.Request, last ssehub.Position) bool {
+	if head := v.from.Position(); last.Epoch != v.end.Epoch || head.Epoch != v.end.Epoch || head.Seq < v.end.Seq {
 		return false
 	}
 	for _, topic := range req.URL.Query()["topic"] {

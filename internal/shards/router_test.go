@@ -102,7 +102,7 @@ func TestMove(t *testing.T) {
 		old := rendezvous("acme", m.logs)
 		publish(t, m, "acme", "orders", "0")
 		early := publish(t, m, "acme", "orders", "1")
-		publish(t, m, "acme", "orders", "2")
+		last := publish(t, m, "acme", "orders", "2")
 		r := read(t, server, "acme", early)
 		require.Equal(t, "2", string((<-r.Events()).Data))
 		publish(t, m, "acme", "invoices", "of no matter to it, and behind its last id")
@@ -122,6 +122,38 @@ func TestMove(t *testing.T) {
 		late := read(t, server, "acme", early) // which has not got 2
 		require.Equal(t, "3", string((<-late.Events()).Data))
 		require.Equal(t, []string{sse.ReasonEpoch}, late.gaps)
+
+		// Nor is anybody complete where the old hub has not read its log to the end.
+		v, _ := m.moves.Load("acme")
+		behind := v.(move)
+		behind.end.Seq += 100
+		m.moves.Store("acme", behind)
+		unsure := read(t, server, "acme", last)
+		require.Equal(t, "3", string((<-unsure.Events()).Data))
+		require.Equal(t, []string{sse.ReasonEpoch}, unsure.gaps)
+	})
+}
+
+// A tenant that comes back to a log is not where it was: who has an id of its first stay
+// is told a gap, though that is a position of this log.
+func TestMoveBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, server := newMover(t, 2)
+		old := rendezvous("acme", m.logs)
+		first := publish(t, m, "acme", "orders", "1")
+		require.NoError(t, m.move(t.Context(), "acme", 1-old))
+		second := publish(t, m, "acme", "orders", "2")
+		r := read(t, server, "acme", second)
+		synctest.Wait()
+		require.NoError(t, m.move(t.Context(), "acme", old))
+		publish(t, m, "acme", "orders", "3")
+		require.Equal(t, "3", string((<-r.Events()).Data))
+		require.Empty(t, r.gaps)
+
+		late := read(t, server, "acme", first) // which has not got 2
+		require.Equal(t, "1", string((<-late.Events()).Data))
+		require.Equal(t, "3", string((<-late.Events()).Data))
+		require.Equal(t, []string{sse.ReasonInvalid}, late.gaps)
 	})
 }
 
