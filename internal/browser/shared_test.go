@@ -158,11 +158,17 @@ func TestSharedStuckTab(t *testing.T) {
 	s := startSite(t, ssehub.Options{History: ssehub.Retention{Events: 100_000, Bytes: 64 << 20}})
 	tabs := s.openShared(2)
 	stuck, other := tabs[0], tabs[1]
-	stuck.run(`setTimeout(() => { const end = performance.now() + 3000; while (performance.now() < end); }, 100)`)
+	stuck.run(`setTimeout(() => {
+		const request = new XMLHttpRequest();
+		request.open("GET", "/hold", false); // waits here
+		request.send();
+	})`)
+	<-s.held
 	for range 25 {
 		s.publish(1000)
 	}
 	other.until(`log.includes("25000")`)
+	close(s.release)
 	stuck.untilNumbers(1, 25000)
 	other.untilNumbers(1, 25000)
 	require.Contains(t, eval[[]string](stuck.page, "states"), "connecting", "it was dropped and came back")

@@ -32,6 +32,9 @@ type site struct {
 	published int // numbers, by number
 	requests  atomic.Int64
 	guard     atomic.Value // func(http.ResponseWriter, *http.Request) bool
+
+	held    chan struct{} // has one when a page waits for an answer
+	release chan struct{} // which it gets when this is closed
 }
 
 // sitePage has listen, which connects as tests mostly do and writes what comes into
@@ -57,7 +60,7 @@ func startSite(t *testing.T, options ssehub.Options) *site {
 	if options.Retry == 0 {
 		options.Retry = 100 * time.Millisecond
 	}
-	s := &site{t: t, addr: freeAddr(t), options: options, page: sitePage}
+	s := &site{t: t, addr: freeAddr(t), options: options, page: sitePage, held: make(chan struct{}, 1), release: make(chan struct{})}
 	s.setGuard(func(http.ResponseWriter, *http.Request) bool { return true })
 	s.start()
 	t.Cleanup(s.stop)
@@ -75,6 +78,13 @@ func (s *site) start() {
 	mux.Handle("/ssehub/", js.Handler())
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, s.page) })
 	mux.HandleFunc("/state", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "all of it") })
+	mux.HandleFunc("/hold", func(_ http.ResponseWriter, r *http.Request) {
+		s.held <- struct{}{}
+		select {
+		case <-s.release:
+		case <-r.Context().Done():
+		}
+	})
 	mux.HandleFunc("/events", func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodGet {
 			s.requests.Add(1)
