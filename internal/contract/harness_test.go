@@ -16,7 +16,7 @@ import (
 )
 
 // patience is how long the suite waits for anything.
-const patience = 5 * time.Second
+const patience = 30 * time.Second
 
 // harness is the suite's side of the protocol: a service under test, a server of
 // streams, and the receiver of reports.
