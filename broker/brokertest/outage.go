@@ -28,7 +28,7 @@ type Outage struct {
 const (
 	outageReaders    = 3 // that stay, at each node
 	outagePublishers = 4
-	outageBefore     = 1500 // events, more than a hub keeps
+	outageBefore     = 1100 // events, more than a hub keeps
 	outageKept       = 1000
 	outageHeartbeat  = 400 * time.Millisecond
 	outageSilence    = 5 * outageHeartbeat // that no reader may see
@@ -93,7 +93,7 @@ func (o *outage) run() {
 	for p := range outagePublishers {
 		publishers.Go(func() { o.publish(p, stop) })
 	}
-	o.await("events before the outage", func() bool { return len(o.acked) >= outageBefore+40 })
+	o.await("events before the outage", func() bool { return len(o.acked) >= outageBefore+20 })
 
 	o.Down(o)
 	o.down.Store(true)
@@ -122,7 +122,7 @@ func (o *outage) run() {
 	o.mu.Unlock()
 	o.up.Store(&now)
 	o.Up(o)
-	o.await("events behind the outage", func() bool { return len(o.acked) >= o.before+40 })
+	o.await("events behind the outage", func() bool { return len(o.acked) >= o.before+20 })
 	close(stop)
 	publishers.Wait()
 	_, err := o.nodes[0].insist(o.ctx, "end")

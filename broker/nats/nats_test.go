@@ -485,15 +485,6 @@ func TestLosses(t *testing.T) {
 	})
 }
 
-// A server that keeps nothing in files has each start told.
-func TestLossesAtStart(t *testing.T) {
-	c := startCluster(t, 1)
-	brokertest.RunLosses(t, brokertest.Losses{
-		Open: func(t testing.TB) ssehub.Broker { return open(t, c.url(), &nats.Options{Memory: true}) },
-		Ends: map[string]func(testing.TB){"killed": func(testing.TB) { c.kill(0); c.start(0) }},
-	})
-}
-
 // What a machine that loses its power may do, as the package's documentation says: of
 // the files that is left what was synced, which is less than was acknowledged.
 func TestPowerLoss(t *testing.T) {

@@ -641,7 +641,6 @@ func TestLosses(t *testing.T) {
 		},
 		Ends: map[string]func(testing.TB){
 			"flushed": func(testing.TB) { engine.must("FLUSHALL") },
-			"deleted": func(testing.TB) { engine.must("DEL", "{ssehub}:log") },
 			"made anew": func(testing.TB) {
 				engine.must("DEL", "{ssehub}:log", "{ssehub}:meta")
 				engine.must("XADD", "{ssehub}:log", "90-0", "event", "topic: t\n\nby hand")
