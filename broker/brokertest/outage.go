@@ -96,6 +96,8 @@ func (o *outage) run() {
 	o.await("events before the outage", func() bool { return len(o.acked) >= outageBefore+20 })
 
 	o.Down(o)
+	for i := 0; o.try(0, fmt.Sprint("last words ", i)); i++ { // a signal may take a moment
+	}
 	o.down.Store(true)
 	end := time.After(o.For)
 	for i, node := range o.nodes {
