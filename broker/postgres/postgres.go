@@ -140,7 +140,9 @@ func New(pool *pgxpool.Pool, opts *Options) *Log {
 
 // Close ends the Log, and the connections, if Open has made them.
 func (l *Log) Close() {
+	l.mu.Lock() // who finds it open has begun to write
 	l.stop()
+	l.mu.Unlock()
 	l.writer.Wait()
 	if l.own {
 		l.pool.Close()
