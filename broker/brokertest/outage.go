@@ -31,8 +31,8 @@ const (
 	outageBefore     = 1100 // events, more than a hub keeps
 	outageKept       = 1000
 	outageHeartbeat  = 400 * time.Millisecond
-	outageSilence    = 5 * outageHeartbeat // that no reader may see
-	outageLate       = 500 * time.Millisecond
+	outageSilence    = 6 * outageHeartbeat     // that no reader may see
+	outageLate       = 1500 * time.Millisecond // for machines that are busy
 )
 
 // RunOutage has two hubs on one log whose engine is away for a while, and holds them
