@@ -59,7 +59,7 @@ func parseOptions(args []string, stderr io.Writer) (options, error) {
 	var servers, scenarios, serve string
 	f := flag.NewFlagSet("bench", flag.ContinueOnError)
 	f.SetOutput(stderr)
-	f.BoolVar(&o.quick, "quick", false, "less of everything that is not given, for less than two minutes")
+	f.BoolVar(&o.quick, "quick", false, "less of everything that is not given, for two minutes")
 	f.StringVar(&scenarios, "scenario", "", "comma-separated `names`; all by default: burst,paced,idle,connect,replay,slow,publish,topics,engines")
 	f.StringVar(&servers, "servers", "", "comma-separated `names`; by default all that are there: ours,ours-nethttp,bare,go-sse,r3labs,launchdarkly,alexandrevicenzi,nchan,bolt,nats,redis,redis-always,postgres")
 	f.IntVar(&o.pairs, "pairs", 5, "how often each server is measured, in turn")
