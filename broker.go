@@ -205,7 +205,8 @@ func (h *Hub) hasAcked(pos Position) bool {
 	return pos.Epoch == h.acked.Epoch && pos.Seq <= h.acked.Seq
 }
 
-// askBounds waits for the broker as long as a client does.
+// askBounds waits for the broker no longer than a client does, and than it may take to
+// find out that it is silent.
 func (h *Hub) askBounds(ctx context.Context) (Bounds, error) {
 	ctx, cancel := h.within(ctx)
 	defer cancel()

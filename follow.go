@@ -57,7 +57,7 @@ func (f *follower) run(ctx context.Context) {
 func (f *follower) follow(ctx context.Context) (err error) {
 	defer errorOf("the Broker or OverflowFor", &err)
 	h := f.hub
-	bounds, err := h.bounds(ctx)
+	bounds, err := h.askBounds(ctx)
 	if err == nil {
 		err = h.settle(bounds, bounds.First)
 	}
@@ -70,7 +70,7 @@ func (f *follower) follow(ctx context.Context) (err error) {
 		}
 		// What has not come by now was a hole, or is dropped since.
 		last, epoch := bounds.Last, bounds.Epoch
-		if bounds, err = h.bounds(ctx); err == nil {
+		if bounds, err = h.askBounds(ctx); err == nil {
 			err = h.settle(bounds, min(bounds.First, last+1))
 		}
 		if err != nil {
@@ -123,7 +123,7 @@ func (f *follower) watch(ctx context.Context, cancel context.CancelCauseFunc) {
 			continue
 		}
 		epoch := h.Position().Epoch
-		bounds, err := h.bounds(ctx)
+		bounds, err := h.askBounds(ctx)
 		if ctx.Err() != nil {
 			return
 		}
@@ -136,13 +136,6 @@ func (f *follower) watch(ctx context.Context, cancel context.CancelCauseFunc) {
 			cancel(errors.New("ssehub: broker has dropped what comes next"))
 		}
 	}
-}
-
-// bounds asks for them, for no longer than until it is time to ask again.
-func (h *Hub) bounds(ctx context.Context) (Bounds, error) {
-	ctx, cancel := context.WithTimeout(ctx, watchPeriod)
-	defer cancel()
-	return h.opts.Broker.Bounds(ctx)
 }
 
 // read takes what is behind the hub's head.
@@ -185,7 +178,7 @@ func (f *follower) check(ctx context.Context, pos Position) error {
 	case pos.Seq <= head:
 		return fmt.Errorf("ssehub: broker breaks the order: %v behind %d", pos, head)
 	case pos.Seq > head+1:
-		bounds, err := h.bounds(ctx)
+		bounds, err := h.askBounds(ctx)
 		if err == nil {
 			err = h.settle(bounds, min(bounds.First, pos.Seq))
 		}

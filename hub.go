@@ -215,9 +215,6 @@ func (h *Hub) Stats() Stats {
 		_, age := t.lag(r.got.Load(), now)
 		s.LagTime = max(s.LagTime, age)
 	}
-	unread := s.Broker.Unread
-	s.Broker = h.health.snapshot()
-	s.Broker.Unread = unread
 	s.Refused = h.refusals.snapshot()
 	s.GapsByReason = make(map[string]uint64, len(gapReasons))
 	for i, reason := range gapReasons {
@@ -244,6 +241,7 @@ func (h *Hub) countAll() (Stats, []seated) {
 		Joined:         h.joined,
 		Published:      h.putEvents,
 		PublishedBytes: h.putBytes,
+		Broker:         h.health.snapshot(),
 	}
 	if h.opts.MaxHistory != noMaxHistory {
 		s.MaxBytes = h.opts.MaxHistory

@@ -179,7 +179,9 @@ func (h *Hub) streamsOf(c client) int {
 func (h *Hub) count(c client, n int) {
 	add(h.admitted.clients, c, n)
 	if e := h.elsewhere; e != nil {
-		e.changed[c] = struct{}{}
+		if !e.all { // else all are told of anyway; before the Broker is there nobody takes them from here
+			e.changed[c] = struct{}{}
+		}
 		e.tellSoon()
 	}
 }

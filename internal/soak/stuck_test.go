@@ -69,7 +69,7 @@ func status(field string) (kB int64) {
 // Promise 7, and faults 61: a thousand clients that do not read, and events of
 // 1 MiB, cost a server with GOMEMLIMIT=64MiB what docs/scale.md says: the streams,
 // the window, and of events that have left it those in which a client is stuck. It
-// counts how little one of five servers gets along with: what else runs on the
+// counts how little one of ten servers gets along with: what else runs on the
 // machine, and the moments at which memory is given back, only ever add to that.
 func TestStuckReadersMemory(t *testing.T) {
 	if raceDetector {
@@ -82,7 +82,7 @@ func TestStuckReadersMemory(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			const limit = 64 << 20
 			least := math.Inf(1)
-			for range 5 {
+			for range 10 {
 				now, formula := test.measure(t)
 				require.LessOrEqual(t, float64(now.Most), 1.5*float64(max(formula, limit))) // the collector comes behind some events
 				if least = min(least, float64(now.Resident)/float64(formula)); least <= 1.1 {
