@@ -24,7 +24,7 @@ import (
 func init() { roles["descriptors"] = serveWithFew }
 
 // serveWithFew has 64 descriptors. It is told "cpu", and says how much of a second
-// it took, "accepted", "streams", "refused", or what to publish.
+// it took, "accepted", "joined", "streams", "refused", or what to publish.
 func serveWithFew(in *bufio.Scanner, out *json.Encoder) {
 	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &syscall.Rlimit{Cur: 64, Max: 64}); err != nil {
 		panic(err)
@@ -51,6 +51,8 @@ func serveWithFew(in *bufio.Scanner, out *json.Encoder) {
 			_ = out.Encode((cpuTime() - before).Seconds())
 		case "streams":
 			_ = out.Encode(hub.Stats().Subscribers)
+		case "joined":
+			_ = out.Encode(hub.Stats().Joined)
 		case "accepted":
 			_ = out.Encode(accepted.Load())
 		case "refused":
@@ -133,7 +135,9 @@ func TestDescriptorsUsedUp(t *testing.T) {
 			left++
 		}
 	}
-	require.Eventually(t, func() bool { return int(number("streams")) == clients-leave }, 30*time.Second, 10*time.Millisecond)
+	require.Eventually(t, func() bool {
+		return int(number("joined")) == clients && int(number("streams")) == clients-leave // the latter alone comes by on the way
+	}, 30*time.Second, 10*time.Millisecond)
 	publish("after")
 	for range clients - leave {
 		require.Equal(t, "after", receive(t, got).text)
