@@ -141,6 +141,10 @@ func (t *topic) measure(s *TopicStats, slow *reader, now time.Duration) {
 // the oldest of them is. Any goroutine may call it.
 func (t *topic) lag(got uint64, now time.Duration) (events int, age time.Duration) {
 	segments := *t.segments.Load() // before dropped and front, as in after
+	var newest []entry             // too, as what comes later may be dropped later
+	if n := len(segments); n > 0 {
+		segments, newest = segments[:n-1], segments[n-1].final()
+	}
 	behind := max(got, t.dropped.Load())
 	if t.latest != nil {
 		front := t.latest.front.Load()
@@ -148,19 +152,24 @@ func (t *topic) lag(got uint64, now time.Duration) (events int, age time.Duratio
 		behind = max(got, front.upTo)
 	}
 	n, old := lagIn(segments, behind, now)
-	return events + n, max(age, old)
+	last, young := lagOf(newest, behind, now)
+	return events + n + last, max(age, old, young)
 }
 
 func lagIn(segments []*segment, got uint64, now time.Duration) (events int, age time.Duration) {
 	for _, s := range segments {
-		entries := s.final()
-		i := sort.Search(len(entries), func(i int) bool { return entries[i].seq > got })
-		if i < len(entries) {
-			events += len(entries) - i
-			age = max(age, now-entries[i].at)
-		}
+		n, old := lagOf(s.final(), got, now)
+		events, age = events+n, max(age, old)
 	}
 	return events, age
+}
+
+func lagOf(entries []entry, got uint64, now time.Duration) (events int, age time.Duration) {
+	i := sort.Search(len(entries), func(i int) bool { return entries[i].seq > got })
+	if i == len(entries) {
+		return 0, 0
+	}
+	return len(entries) - i, max(0, now-entries[i].at)
 }
 
 // seated is a reader with the seats that it has at a time.
