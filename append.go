@@ -1,9 +1,13 @@
 package ssehub
 
 import (
+	"bytes"
 	"errors"
+	"strconv"
 	"time"
 )
+
+const maxDigits = 20 // of a number
 
 // Told to nobody.
 var (
@@ -32,7 +36,7 @@ func (h *Hub) append(name string, frame []byte, opts *PublishOptions) (Position,
 	}
 	if !opts.Ephemeral && h.blocking > 0 {
 		// Rather too much than too little: the id, and in patterns' logs the topics.
-		size := len(h.idPrefix) + maxDigits + 1 + len(frame) + len(t.line)
+		size := len(t.line) + len(frame) + idSize(h.epoch)
 		for _, name := range opts.Topics {
 			size += len("topic: ") + len(name) + 1
 		}
@@ -66,10 +70,36 @@ func (h *Hub) published(name string, others []string) *topic {
 type appending struct {
 	seq       uint64
 	at        time.Duration
-	frame     []byte // but for what comes before the id
+	frame     []byte // but for the topics and the id
 	key       string
 	ttl       uint32 // milliseconds
 	ephemeral bool
+}
+
+// appendWithID appends a frame and its id, which is the last line: a client that takes
+// it before it has the whole event, and is cut, would never ask for that event again.
+func appendWithID(b, frame []byte, epoch string, seq uint64) []byte {
+	b = append(b, frame[:len(frame)-1]...) // but for the blank line
+	b = append(b, "id: "...)
+	b = append(b, epoch...)
+	b = append(b, '-')
+	b = strconv.AppendUint(b, seq, 10)
+	return append(b, "\n\n"...)
+}
+
+// idSize is what appendWithID appends for the id, or a few bytes more.
+func idSize(epoch string) int {
+	return len("id: -\n") + len(epoch) + maxDigits
+}
+
+// appendWithoutID appends a frame but for its id, which an ephemeral event has none of.
+func appendWithoutID(b, frame []byte) []byte {
+	lines := frame[:len(frame)-1]
+	last := bytes.LastIndexByte(lines[:len(lines)-1], '\n') + 1
+	if bytes.HasPrefix(lines[last:], []byte("id: ")) { // data cannot look like this
+		lines = lines[:last]
+	}
+	return append(append(b, lines...), '\n')
 }
 
 func milliseconds(ttl time.Duration) uint32 {
@@ -104,7 +134,7 @@ func (h *Hub) appendTo(t *topic, e *appending, lines []byte) {
 	if e.ephemeral {
 		wake = t.appendEphemeral(e, lines)
 	} else {
-		wake = t.append(e, lines, h.idPrefix, h.opts.History)
+		wake = t.append(e, lines, h.epoch, h.opts.History)
 	}
 	if wake {
 		h.wake(t)

@@ -57,8 +57,7 @@ func (h *Hub) settle(bounds Bounds, first uint64) error {
 
 // begin sets the epoch. It needs h.mu.
 func (h *Hub) begin(epoch string, before uint64) {
-	h.epoch, h.idPrefix = epoch, "id: "+epoch+"-"
-	h.forgotten = before
+	h.epoch, h.forgotten = epoch, before
 	h.head.Store(before)
 }
 

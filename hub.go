@@ -24,7 +24,6 @@ type Hub struct {
 
 	mu        sync.Mutex // guards numbering with appending, and what follows
 	epoch     string
-	idPrefix  string            // "id: epoch-"
 	acked     Position          // the newest that a Broker has taken from this hub
 	topics    map[string]*topic // patterns among them
 	all       []*topic          // the same, for the sweep to walk in steps

@@ -130,20 +130,6 @@ func (h head) before(other head) bool {
 	return h.seq < other.seq || h.seq == other.seq && h.view < other.view
 }
 
-// appendWithoutID appends the frame of an event but for its id, which is its first
-// line behind those of topics. An ephemeral event has none.
-func appendWithoutID(b, frame []byte) []byte {
-	at := 0
-	if !bytes.HasPrefix(frame, []byte("id: ")) {
-		at = bytes.Index(frame, []byte("\nid: ")) + 1 // data cannot look like this
-		if at == 0 {
-			return append(b, frame...)
-		}
-	}
-	b = append(b, frame[:at]...)
-	return append(b, frame[at+bytes.IndexByte(frame[at:], '\n')+1:]...)
-}
-
 // allowed returns the frame as this reader may see it: nil, or without the lines
 // of topics that it may not see, or has the event of in a snapshot. What a pattern
 // has met is asked about; the rest was before the reader joined.

@@ -119,7 +119,7 @@ func TestPatternOnTheWire(t *testing.T) {
 	id := publish(t, hub, "a.b", "1")
 	publish(t, hub, "c", "2")
 	require.NoError(t, rec.Wait(t.Context(), 2))
-	require.Contains(t, rec.Text(), "topic: a.b\nid: "+id+"\ndata: 1\n\n")
+	require.Contains(t, rec.Text(), "topic: a.b\ndata: 1\nid: "+id+"\n\n")
 	require.NoError(t, several.Wait(t.Context(), 3))
 	require.Equal(t, []string{"1", "2"}, texts(several.Messages()))
 	late, _ := stream(t, hub.Handler("*.b", "a.b", "b.*", "c"), "/", start)

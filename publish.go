@@ -154,7 +154,7 @@ func checkKey(key string) error {
 	return nil
 }
 
-// appendFrame appends m as all of its topics' logs have it behind the id.
+// appendFrame appends m as all of its topics' logs have it, but for the topics and the id.
 func appendFrame(b []byte, m *sse.Message) ([]byte, error) {
 	if strings.HasPrefix(m.Type, "ssehub.") {
 		return nil, fmt.Errorf("%w: type %q is reserved", sse.ErrInvalidField, m.Type)

@@ -198,7 +198,7 @@ func TestPublishToSeveral(t *testing.T) {
 		_, err = hub.PublishWith(t.Context(), "a.secret", sse.Message{Data: []byte("live")}, several)
 		require.NoError(t, err)
 		require.NoError(t, rec.Wait(t.Context(), 2))
-		require.Contains(t, rec.Text(), "topic: a.1\nid: ")
+		require.Contains(t, rec.Text(), "topic: a.1\ndata: live\n")
 		require.NotContains(t, rec.Text(), "secret")
 		end()
 	}

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
 	"sync"
 	"time"
 
@@ -134,11 +133,7 @@ func (r *reader) takeRecalled(p *page) []byte {
 				if r.named {
 					buf = append(buf, lines...)
 				}
-				buf = append(buf, "id: "...)
-				buf = append(buf, r.epoch...)
-				buf = append(buf, '-')
-				buf = strconv.AppendUint(buf, e.seq, 10)
-				buf = append(append(buf, '\n'), e.frame...)
+				buf = appendWithID(buf, e.frame, r.epoch, e.seq)
 				r.taken.events++
 			}
 		}

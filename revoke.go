@@ -169,7 +169,7 @@ type ending struct {
 }
 
 // revokedFrame has an id that a client comes back with, and which Handler knows.
-var revokedFrame = []byte("event: " + sse.TypeRevoked + "\nid: " + sse.IDRevoked + "\ndata: {}\n\n")
+var revokedFrame = []byte("event: " + sse.TypeRevoked + "\ndata: {}\nid: " + sse.IDRevoked + "\n\n")
 
 func revoking(err error) *ending {
 	return &ending{err, revokedFrame}

@@ -137,7 +137,7 @@ func TestRevokeAgain(t *testing.T) {
 		revoke(t, hub, ssehub.Revocation{Subject: "eve", Again: true})
 		synctest.Wait()
 		require.Zero(t, hub.Stats().Subscribers)
-		require.Regexp(t, `data: 1\n\nretry: \d+\n$`, rec.Text())
+		require.Regexp(t, `data: 1\nid: \S+\n\nretry: \d+\n$`, rec.Text())
 	})
 }
 

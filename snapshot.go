@@ -35,11 +35,11 @@ const (
 
 // flight is a call of a Snapshot. What it brings is set before done is closed.
 type flight struct {
-	done   chan struct{}
-	withID []byte // for readers of this topic alone, who share it
-	frame  []byte // but for what comes before the id
-	upTo   uint64 // the state has all events up to it
-	err    error
+	done  chan struct{}
+	whole []byte // for readers of this topic alone, who share it
+	frame []byte // but for the topics and the id
+	upTo  uint64 // the state has all events up to it
+	err   error
 
 	waiting []*reader // guarded by Hub.mu
 }
@@ -102,13 +102,14 @@ func (r *reader) nextSnapshots() (frames []byte, err error) {
 			frames = append(frames, a.seat.topic.line...)
 		}
 		if len(r.seats) == 1 {
-			frames = a.flight.withID
+			frames = a.flight.whole
 			break
 		}
 		if i == len(r.awaited)-1 && !r.fresh {
-			frames = fmt.Appendf(frames, "id: %v\n", r.position(id))
+			frames = appendWithID(frames, a.flight.frame, r.epoch, id)
+		} else {
+			frames = append(frames, a.flight.frame...)
 		}
-		frames = append(frames, a.flight.frame...)
 	}
 	got := r.awaited
 	r.awaited, r.cursor = nil, id
@@ -201,9 +202,7 @@ func (f *flight) run(ctx context.Context, snapshot Snapshot, topic string, least
 	if at.Epoch == least.Epoch {
 		f.upTo = max(at.Seq, least.Seq)
 	}
-	f.withID = fmt.Appendf(nil, "id: %v\n", Position{Epoch: least.Epoch, Seq: f.upTo})
-	id := len(f.withID)
-	if f.withID, f.err = appendFrame(f.withID, &m); f.err == nil {
-		f.frame = f.withID[id:]
+	if f.frame, f.err = appendFrame(nil, &m); f.err == nil {
+		f.whole = appendWithID(nil, f.frame, least.Epoch, f.upTo)
 	}
 }

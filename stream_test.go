@@ -30,7 +30,7 @@ func TestHelloComesFirst(t *testing.T) {
 		h.Conn = ""
 		require.Equal(t, sse.Hello{Epoch: hub.Position().Epoch, Verdict: sse.VerdictFresh, HeartbeatMs: 20_000}, h)
 		require.Equal(t, hub.Position().String(), rec.Messages()[0].ID)
-		require.True(t, strings.HasPrefix(rec.Text(), "retry: 2000\nid: "), rec.Text())
+		require.True(t, strings.HasPrefix(rec.Text(), "retry: 2000\nevent: ssehub.hello\n"), rec.Text())
 	})
 }
 
@@ -44,7 +44,7 @@ func TestHelloCanBeSwitchedOff(t *testing.T) {
 		require.Equal(t, ":\n", rec.Text())
 		id := publish(t, hub, "n", "x")
 		synctest.Wait()
-		require.Equal(t, ":\nid: "+id+"\ndata: x\n\n", rec.Text())
+		require.Equal(t, ":\ndata: x\nid: "+id+"\n\n", rec.Text())
 	})
 }
 
@@ -65,10 +65,10 @@ func TestHeartbeat(t *testing.T) {
 		id := publish(t, hub, "n", "x")
 		time.Sleep(15*time.Second - time.Nanosecond)
 		synctest.Wait()
-		require.Equal(t, ":\n:\nid: "+id+"\ndata: x\n\n", rec.Text())
+		require.Equal(t, ":\n:\ndata: x\nid: "+id+"\n\n", rec.Text())
 		time.Sleep(time.Nanosecond)
 		synctest.Wait()
-		require.Equal(t, ":\n:\nid: "+id+"\ndata: x\n\n:\n", rec.Text())
+		require.Equal(t, ":\n:\ndata: x\nid: "+id+"\n\n:\n", rec.Text())
 	})
 }
 
@@ -87,7 +87,7 @@ func TestHeartbeatOff(t *testing.T) {
 		require.Equal(t, start, rec.Text())
 		id := publish(t, hub, "n", "x")
 		synctest.Wait()
-		require.Equal(t, start+"id: "+id+"\ndata: x\n\n", rec.Text())
+		require.Equal(t, start+"data: x\nid: "+id+"\n\n", rec.Text())
 	})
 }
 

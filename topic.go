@@ -3,7 +3,6 @@ package ssehub
 import (
 	"slices"
 	"sort"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -73,12 +72,10 @@ func newTopic(name string, policy Overflow, dropped uint64, total *int64) *topic
 	return t
 }
 
-const maxDigits = 20 // of a number
-
-// append adds the frame "line prefix seq LF rest", or without a prefix "line
-// rest", and reports whether the waker must be told. It needs Hub.mu.
-func (t *topic) append(e *appending, line []byte, prefix string, keep Retention) (wake bool) {
-	size := len(line) + len(prefix) + maxDigits + 1 + len(e.frame)
+// append adds an event, with an id unless epoch is empty, and reports whether the
+// waker must be told. It needs Hub.mu.
+func (t *topic) append(e *appending, line []byte, epoch string, keep Retention) (wake bool) {
+	size := len(line) + len(e.frame) + idSize(epoch)
 	segments := *t.segments.Load()
 	var s *segment
 	if n := len(segments); n > 0 {
@@ -90,12 +87,11 @@ func (t *topic) append(e *appending, line []byte, prefix string, keep Retention)
 	}
 	start := s.used
 	frame := append(s.buf[start:start], line...)
-	if prefix != "" {
-		frame = append(frame, prefix...)
-		frame = strconv.AppendUint(frame, e.seq, 10)
-		frame = append(frame, '\n')
+	if epoch != "" {
+		frame = appendWithID(frame, e.frame, epoch, e.seq)
+	} else {
+		frame = append(frame, e.frame...)
 	}
-	frame = append(frame, e.frame...)
 	s.used += len(frame)
 	if e.ttl > 0 {
 		t.expires.Store(true)

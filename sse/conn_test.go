@@ -33,8 +33,8 @@ func TestConnWrite(t *testing.T) {
 		"Write":            {func(c *sse.Conn) error { return c.Write([]byte("a\nb")) }, "data: a\ndata: b\n\n"},
 		"Write nil":        {func(c *sse.Conn) error { return c.Write(nil) }, "data: \n\n"},
 		"WriteEvent":       {func(c *sse.Conn) error { return c.WriteEvent("t", []byte("a")) }, "event: t\ndata: a\n\n"},
-		"WriteEventWithID": {func(c *sse.Conn) error { return c.WriteEventWithID("1", "t", []byte("a")) }, "id: 1\nevent: t\ndata: a\n\n"},
-		"with ID and nil":  {func(c *sse.Conn) error { return c.WriteEventWithID("1", "", nil) }, "id: 1\ndata: \n\n"},
+		"WriteEventWithID": {func(c *sse.Conn) error { return c.WriteEventWithID("1", "t", []byte("a")) }, "event: t\ndata: a\nid: 1\n\n"},
+		"with ID and nil":  {func(c *sse.Conn) error { return c.WriteEventWithID("1", "", nil) }, "data: \nid: 1\n\n"},
 		"WriteString":      {func(c *sse.Conn) error { return c.WriteString("a") }, "data: a\n\n"},
 		"WriteStringEvent": {func(c *sse.Conn) error { return c.WriteStringEvent("t", "a") }, "event: t\ndata: a\n\n"},
 		"WriteJson":        {func(c *sse.Conn) error { return c.WriteJson(jan) }, "data: " + asJSON + "\n\n"},
@@ -55,7 +55,7 @@ func TestConnWrite(t *testing.T) {
 // Faults 12: a write that fails after any number of bytes ends the connection.
 // Half a frame is never completed by a later one.
 func TestConnPartialWrite(t *testing.T) {
-	const frame = "id: 1\nevent: t\ndata: hello\n\n"
+	const frame = "event: t\ndata: hello\nid: 1\n\n"
 	for k := range len(frame) {
 		conn, rec := record(t)
 		rec.FailAfter(k, errGone)

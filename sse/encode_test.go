@@ -104,7 +104,7 @@ func TestEncoderWritesOnce(t *testing.T) {
 	}))
 	require.NoError(t, enc.Encode(sse.Message{ID: "1", Type: "t", Data: []byte("a\nb")}))
 	require.NoError(t, enc.Comment("c\nd"))
-	require.Equal(t, []string{"id: 1\nevent: t\ndata: a\ndata: b\n\n", ": c\n: d\n"}, writes)
+	require.Equal(t, []string{"event: t\ndata: a\ndata: b\nid: 1\n\n", ": c\n: d\n"}, writes)
 }
 
 // Faults 12: nothing follows half a frame, but a refused message harms nothing.

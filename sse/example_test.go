@@ -32,9 +32,9 @@ func ExampleUpgrade() {
 	_, _ = io.Copy(os.Stdout, res.Body)
 	// Output:
 	// :
-	// id: 1
 	// event: tick
 	// data: 12:00
+	// id: 1
 }
 
 func ExampleMessage_AppendText() {
@@ -43,10 +43,10 @@ func ExampleMessage_AppendText() {
 	_, err = sse.Message{Type: "a\ndata: forged"}.AppendText(nil)
 	fmt.Println(err)
 	// Output:
-	// id: 7
 	// retry: 5000
 	// data: one
 	// data: two
+	// id: 7
 	//
 	// <nil>
 	// sse: invalid field: type "a\ndata: forged"

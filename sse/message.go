@@ -50,7 +50,6 @@ func (m Message) AppendText(b []byte) ([]byte, error) {
 		return b, err
 	}
 	b = appendField(b, "topic: ", m.Topic)
-	b = appendField(b, "id: ", m.ID)
 	b = appendField(b, "event: ", m.Type)
 	if m.Retry != 0 {
 		b = appendRetry(b, m.Retry)
@@ -58,6 +57,9 @@ func (m Message) AppendText(b []byte) ([]byte, error) {
 	if m.Data != nil || m.Type != "" || m.ID == "" && m.Retry == 0 {
 		b = appendLines(b, "data: ", m.Data)
 	}
+	// Last: some readers take an id as soon as they have its line. Where the rest of
+	// the event was still to come, a cut would have them ask for what is behind it.
+	b = appendField(b, "id: ", m.ID)
 	return append(b, '\n'), nil
 }
 
