@@ -27,9 +27,6 @@ func (h *Hub) endNewsIfDue() {
 // settle compares what the broker keeps with what the hub has. What is not kept
 // before first is lost, if the hub does not have it.
 func (h *Hub) settle(bounds Bounds, first uint64) error {
-	if !validEpoch(bounds.Epoch) || bounds.First > bounds.Last+1 || bounds.Last > maxSeq {
-		return fmt.Errorf("ssehub: broker has invalid bounds %+v", bounds)
-	}
 	var lost uint64
 	defer func() { // behind the lock
 		if lost > 0 {
@@ -57,7 +54,7 @@ func (h *Hub) settle(bounds Bounds, first uint64) error {
 
 // begin sets the epoch. It needs h.mu.
 func (h *Hub) begin(epoch string, before uint64) {
-	h.epoch, h.forgotten = epoch, before
+	h.epoch, h.forgotten, h.lostEnd = epoch, before, lostEnd{}
 	h.head.Store(before)
 }
 
@@ -71,6 +68,7 @@ func (h *Hub) beginAnew(epoch string, before uint64) {
 	h.patterns = trie{version: h.patterns.version + 1}
 	h.latest, h.blocking = 0, 0
 	h.begin(epoch, before)
+	h.pages.forget()
 	h.life.Add(1) // before waking, see reader.park
 	h.missed()
 	for _, t := range orphans {

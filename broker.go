@@ -42,7 +42,8 @@ import (
 //  9. The Epoch changes whenever a Seq could be used again: the log was deleted,
 //     flushed, restored from an old copy, or has lost its end. Events carry it.
 //     A Read from a position of another Epoch ends with an error, as does one
-//     under way when the Epoch changes.
+//     under way when the Epoch changes. A lost end that a broker cannot know of it
+//     documents: only hubs that have read it notice, and only when a Read has ended.
 //  10. An event with an IdempotencyKey is not appended if one with the same key
 //     and the same first topic is kept: Append returns that one's position. A
 //     broker that remembers keys for another time documents that.
@@ -175,7 +176,10 @@ var errBehind = errors.New("ssehub: hub is behind its broker")
 // has epoch and goes up to head: its node may be behind another one, which the client
 // comes from. An error says that nobody knows for now; to tell a gap may be wrong.
 func (h *Hub) judge(ctx context.Context, pos Position, epoch string, head uint64) (string, error) {
-	if pos.Epoch == epoch && (pos.Seq <= head || h.hasAcked(pos)) {
+	switch {
+	case pos.Epoch == epoch && h.isDoubtful(pos):
+		return sse.VerdictAhead, nil
+	case pos.Epoch == epoch && (pos.Seq <= head || h.hasAcked(pos)):
 		return sse.VerdictResumed, nil
 	}
 	var bounds Bounds
@@ -212,5 +216,9 @@ func (h *Hub) askBounds(ctx context.Context) (Bounds, error) {
 	defer cancel()
 	ctx, cancel = context.WithTimeout(ctx, readyTimeout)
 	defer cancel()
-	return h.opts.Broker.Bounds(ctx)
+	bounds, err := h.opts.Broker.Bounds(ctx)
+	if err == nil && (!validEpoch(bounds.Epoch) || bounds.First > bounds.Last+1 || bounds.Last > maxSeq) {
+		err = fmt.Errorf("ssehub: broker has invalid bounds %+v", bounds)
+	}
+	return bounds, err
 }

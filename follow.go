@@ -26,6 +26,7 @@ type follower struct {
 	busy  atomic.Bool // with an event that it has
 	ready bool
 	frame []byte
+	tail  tail // of the log
 }
 
 // run follows the broker's log until ctx ends.
@@ -58,6 +59,9 @@ func (f *follower) follow(ctx context.Context) (err error) {
 	defer errorOf("the Broker or OverflowFor", &err)
 	h := f.hub
 	bounds, err := h.askBounds(ctx)
+	if err == nil {
+		err = f.compare(ctx, bounds)
+	}
 	if err == nil {
 		err = h.settle(bounds, bounds.First)
 	}
@@ -134,6 +138,8 @@ func (f *follower) watch(ctx context.Context, cancel context.CancelCauseFunc) {
 			cancel(errBegunAnew)
 		case bounds.First > head+1:
 			cancel(errors.New("ssehub: broker has dropped what comes next"))
+		case bounds.Last < head:
+			cancel(errors.New("ssehub: broker's log has become shorter"))
 		}
 	}
 }
@@ -151,7 +157,9 @@ func (f *follower) read(ctx context.Context, r Range) error {
 			}
 		}
 		if err == nil {
-			err = f.take(ctx, &e)
+			if err = f.take(ctx, &e); err == nil {
+				f.tail.add(&e)
+			}
 		}
 		if errors.Is(err, ErrInvalidEvent) && e.Position != (Position{}) {
 			h.opts.Logger.Error("ssehub: broker has an event that cannot be read", "position", e.Position, "error", err)

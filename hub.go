@@ -33,6 +33,7 @@ type Hub struct {
 	blocking  int    // and under Block
 	allLost   uint64 // up to it lose was called
 	forgotten uint64 // no topic that is not in topics ever had an event above it
+	lostEnd   lostEnd
 	sweep     *time.Timer
 	dirty     []*topic // have news and sleeping readers
 	spare     []*topic // the waker's: storage for the next dirty

@@ -96,10 +96,17 @@ func (r *reader) joinAgain() (err error) {
 		from.Seq = r.recall.at
 	}
 	r.leave()
-	if err = r.sit(topics); err == nil { // from is of the life that is over: nobody must be asked
-		err = r.goOnFrom(r.hub.ctx, from.String(), from, sse.VerdictEpoch)
+	if err = r.sit(topics); err != nil {
+		return err
 	}
-	return err
+	verdict := sse.VerdictEpoch // from is of the life that is over: nobody must be asked
+	if from.Epoch == r.epoch {
+		verdict = sse.VerdictResumed
+		if r.hub.isDoubtful(from) {
+			verdict = sse.VerdictAhead
+		}
+	}
+	return r.goOnFrom(r.hub.ctx, from.String(), from, verdict)
 }
 
 // leave gives up r's seats, if it has not yet. Nobody wakes it any more.

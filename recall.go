@@ -205,6 +205,13 @@ func (s *pages) find(epoch string, at, head uint64) (p *page, mine bool) {
 	return p, true
 }
 
+// forget drops all pages, as the log is another one.
+func (s *pages) forget() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.all = nil
+}
+
 // loaded lets those see p who wait for it, and drops what is too much.
 func (s *pages) loaded(p *page) {
 	s.mu.Lock()

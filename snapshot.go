@@ -152,7 +152,7 @@ func (h *Hub) fly(s *seat, r *reader) *flight {
 		h.tasks.Go(func() {
 			defer h.land(t, f) // even if the call ends its goroutine
 			defer errorOf("the Broker", &f.err)
-			f.run(h.news, snapshot, t.name, Position{Epoch: epoch, Seq: lost}, h.opts.MaxEventSize)
+			f.run(h, snapshot, t.name, Position{Epoch: epoch, Seq: lost})
 			if f.err != nil {
 				return
 			}
@@ -186,8 +186,8 @@ func (h *Hub) land(t *topic, f *flight) {
 
 // run calls the application. What has happened up to a position is in the state in
 // any case.
-func (f *flight) run(ctx context.Context, snapshot Snapshot, topic string, least Position, maxSize int) {
-	ctx, cancel := context.WithTimeout(ctx, snapshotTimeout)
+func (f *flight) run(h *Hub, snapshot Snapshot, topic string, least Position) {
+	ctx, cancel := context.WithTimeout(h.news, snapshotTimeout)
 	defer cancel()
 	f.err = errors.New("it has ended its goroutine") // unless it returns
 	defer errorOf("the Snapshot", &f.err)
@@ -195,11 +195,11 @@ func (f *flight) run(ctx context.Context, snapshot Snapshot, topic string, least
 	if f.err = err; err != nil {
 		return
 	}
-	if size := len(m.Data) + len(m.Type); maxSize > 0 && size > maxSize {
-		f.err = fmt.Errorf("%d bytes, MaxEventSize is %d", size, maxSize)
+	if size, limit := len(m.Data)+len(m.Type), h.opts.MaxEventSize; limit > 0 && size > limit {
+		f.err = fmt.Errorf("%d bytes, MaxEventSize is %d", size, limit)
 		return
 	}
-	if at.Epoch == least.Epoch {
+	if at.Epoch == least.Epoch && !h.isDoubtful(at) {
 		f.upTo = max(at.Seq, least.Seq)
 	}
 	if f.frame, f.err = appendFrame(nil, &m); f.err == nil {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -138,6 +139,18 @@ func (b *Memory) Trim(first uint64) {
 	if n := min(first, b.last()+1); n > b.first {
 		b.events = slices.Clone(b.events[n-b.first:])
 		b.first = n
+	}
+}
+
+// LoseEnd drops the events behind last, whose numbers are then used again, as an engine
+// does that has not written them to its disk and cannot know: against sentence 9 of the
+// contract.
+func (b *Memory) LoseEnd(last uint64) {
+	b.lock()
+	defer b.mu.Unlock()
+	if last < b.last() {
+		b.events = slices.Clone(b.events[:last+1-min(b.first, last+1)])
+		maps.DeleteFunc(b.once, func(_ string, pos ssehub.Position) bool { return pos.Seq > last })
 	}
 }
 

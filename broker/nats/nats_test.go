@@ -485,19 +485,38 @@ func TestLosses(t *testing.T) {
 	})
 }
 
-// What a machine that loses its power may do, as the package's documentation says: of
-// the files that is left what was synced, which is less than was acknowledged.
+// Faults 94: what a machine that loses its power may do, as the package's documentation says: of
+// the files that is left what was synced, which is less than was acknowledged. A hub
+// that has had the rest tells so.
 func TestPowerLoss(t *testing.T) {
 	c := startCluster(t, 1)
 	log := open(t, c.url(), nil)
 	add(t, log, "1")
+	hub := ssehub.New(&ssehub.Options{Broker: log})
+	t.Cleanup(func() { hub.Close() })
+	sub, err := hub.Subscribe(t.Context(), "t")
+	require.NoError(t, err)
+	next := func() sse.Message {
+		t.Helper()
+		select {
+		case m := <-sub.Events():
+			return m
+		case <-time.After(patience):
+			t.Fatal("nothing comes")
+			return sse.Message{}
+		}
+	}
 	c.kill(0)
 	synced := filepath.Join(t.TempDir(), "synced")
 	require.NoError(t, os.CopyFS(synced, os.DirFS(c.nodes[0].Dir)))
 	c.start(0)
 	lost := add(t, open(t, c.url(), nil), "lost")
+	require.Equal(t, "lost", string(next().Data))
 	c.kill(0)
 	c.nodes[0].Dir = synced
 	c.start(0)
 	require.Equal(t, lost, add(t, open(t, c.url(), nil), "another"))
+	require.Contains(t, string(next().Data), `"reason":"ahead"`)
+	require.Equal(t, "1", string(next().Data)) // as behind any gap of which nothing is known
+	require.Equal(t, "another", string(next().Data))
 }

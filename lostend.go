@@ -1,0 +1,170 @@
+package ssehub
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"time"
+)
+
+// An engine that has not written its newest events to the disk may come back without
+// them, and use their numbers again. Its Broker is to tell that by another epoch, but
+// some cannot know. A hub that has read those events can: the log ends before them, or
+// has others in their places. It then takes the log for a new one, of the same name.
+
+const (
+	tailEvents = 4096             // are remembered
+	shortFor   = 30 * time.Second // a log that ends too early for so long is not just behind
+)
+
+// tail is what a hub remembers of the events that it has read last.
+type tail struct {
+	seed  maphash.Seed
+	marks []mark // a ring, of which that of the n-th event is at n%tailEvents
+	n     int
+	short time.Time // since when the log ends before the hub's head; zero if it does not
+}
+
+// mark is what tells an event from another one of its number.
+type mark struct {
+	seq, sum uint64
+}
+
+func (t *tail) add(e *Event) {
+	if t.n == 0 {
+		t.seed = maphash.MakeSeed()
+	}
+	m := t.mark(e)
+	if t.n < tailEvents {
+		t.marks = append(t.marks, m)
+	} else {
+		t.marks[t.n%tailEvents] = m
+	}
+	t.n++
+}
+
+func (t *tail) mark(e *Event) mark {
+	sum := maphash.Bytes(t.seed, e.Message.Data) + uint64(e.Time.UnixMilli())
+	for _, topic := range e.Topics {
+		sum = sum*31 + maphash.String(t.seed, topic)
+	}
+	return mark{e.Position.Seq, sum}
+}
+
+// between returns the marks of events from first to last, oldest first.
+func (t *tail) between(first, last uint64) (marks []mark) {
+	for i := range t.marks {
+		if m := t.marks[(t.n+i)%len(t.marks)]; first <= m.seq && m.seq <= last {
+			marks = append(marks, m)
+		}
+	}
+	return marks
+}
+
+// compare has the hub begin anew if the log has lost the end that the hub has read. An
+// error says that it may have.
+func (f *follower) compare(ctx context.Context, bounds Bounds) error {
+	h := f.hub
+	if bounds.Epoch != h.epoch { // that is told anyway
+		f.tail = tail{}
+		return nil
+	}
+	head := h.head.Load()
+	same, err := f.same(ctx, bounds, min(head, bounds.Last))
+	switch {
+	case err != nil:
+		return err
+	case same == head:
+		f.tail.short = time.Time{}
+		return nil
+	case f.tail.short.IsZero():
+		f.tail.short = time.Now()
+	}
+	if same == bounds.Last && time.Since(f.tail.short) < shortFor {
+		return fmt.Errorf("ssehub: broker's log ends at %d, and had %d", same, head)
+	}
+	if len(f.tail.between(bounds.First, same)) == 0 {
+		same = 0 // of all that is there nothing is known
+	}
+	f.tail = tail{}
+	h.rewind(bounds.First, same)
+	h.opts.Logger.Error("ssehub: broker's log has lost its end, and uses numbers again; all are told a gap",
+		"after", same, "up to", head)
+	return nil
+}
+
+// same returns up to which event, and at most up to last, the log is what the hub has
+// read: zero if it is nowhere, as far as can be said.
+func (f *follower) same(ctx context.Context, bounds Bounds, last uint64) (uint64, error) {
+	marks := f.tail.between(bounds.First, last)
+	if len(marks) == 0 {
+		return last, nil // nothing says otherwise
+	}
+	other, err := f.firstOther(ctx, marks[len(marks)-1:]) // mostly that is all
+	if err == nil && other != 0 {
+		other, err = f.firstOther(ctx, marks)
+	}
+	switch {
+	case err != nil:
+		return 0, err
+	case other == 0:
+		return last, nil
+	case other == marks[0].seq:
+		return 0, nil
+	default:
+		return other - 1, nil
+	}
+}
+
+// firstOther returns the number of the first event that the log has in place of one of
+// marks, or zero.
+func (f *follower) firstOther(ctx context.Context, marks []mark) (uint64, error) {
+	h := f.hub
+	sums := make(map[uint64]uint64, len(marks))
+	for _, m := range marks {
+		sums[m.seq] = m.sum
+	}
+	r := Range{After: Position{Epoch: h.epoch, Seq: marks[0].seq - 1}, Until: marks[len(marks)-1].seq}
+	for e, err := range h.opts.Broker.Read(ctx, r) {
+		sum, known := sums[e.Position.Seq]
+		switch {
+		case err != nil && !errors.Is(err, ErrInvalidEvent):
+			return 0, err
+		case known && (err != nil || sum != f.tail.mark(&e).sum):
+			return e.Position.Seq, nil
+		}
+	}
+	return 0, nil
+}
+
+// lostEnd is what the log of this epoch had behind after, up to upTo, and has lost: ids
+// from there are those of lost events, or of others.
+type lostEnd struct {
+	after, upTo uint64
+}
+
+// rewind takes the log, which is kept from first on and has lost what was behind same,
+// for one that begins anew.
+func (h *Hub) rewind(first, same uint64) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.noNews() {
+		return
+	}
+	lost := lostEnd{after: same, upTo: max(h.head.Load(), h.lostEnd.upTo)}
+	if h.lostEnd.upTo > 0 {
+		lost.after = min(same, h.lostEnd.after)
+	}
+	h.beginAnew(h.epoch, max(1, first)-1)
+	h.lostEnd = lost
+	h.acked = Position{}
+	h.endNewsIfDue()
+}
+
+// isDoubtful reports whether a position of the log's epoch may be that of a lost event.
+func (h *Hub) isDoubtful(pos Position) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return pos.Epoch == h.epoch && pos.Seq > h.lostEnd.after && pos.Seq <= h.lostEnd.upTo
+}

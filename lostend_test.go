@@ -1,0 +1,177 @@
+package ssehub_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/ssehub-go/ssehub"
+	"github.com/ssehub-go/ssehub/broker/brokertest"
+	"github.com/ssehub-go/ssehub/sse"
+	"github.com/ssehub-go/ssehub/ssetest"
+)
+
+// Faults 94, promise 3: an engine that has lost the end of its log and does not know, such as one
+// that does not sync, uses numbers again. Who has had what they were is told, on every
+// hub that has, and gets what is there now.
+func TestLostEnd(t *testing.T) {
+	const (
+		published = 10
+		left      = 7
+	)
+	for _, appended := range []int{0, 1, 2, 3, 4, 30} { // before a hub looks
+		t.Run(fmt.Sprint(appended, " since"), func(t *testing.T) {
+			withBroker(t, func(t *testing.T, b *brokertest.Memory, here, there *ssehub.Hub) {
+				hubs := []*ssehub.Hub{here, there}
+				var recs []*ssetest.Recorder
+				for _, hub := range hubs {
+					for _, topics := range [][]string{{"t"}, {"t", "u"}, {">"}} {
+						rec, _ := stream(t, hub.Handler(topics...), "/", "")
+						recs = append(recs, rec)
+					}
+				}
+				synctest.Wait()
+				publishNumbers(t, here, "t", 1, published)
+				synctest.Wait()
+				epoch := here.Position().Epoch
+				at := func(seq int) string { return ssehub.Position{Epoch: epoch, Seq: uint64(seq)}.String() }
+
+				b.Fail(errors.New("the power is off"))
+				synctest.Wait()
+				b.LoseEnd(left)
+				b.Fail(nil)
+				for i := range appended {
+					appendTo(t, b, fmt.Sprint("new ", i))
+				}
+				time.Sleep(10 * time.Second)
+				if appended == 0 { // it may be behind
+					require.Empty(t, gaps(t, recs[0].Messages()))
+					time.Sleep(30 * time.Second)
+				}
+				publish(t, there, "t", "live")
+				synctest.Wait()
+				for _, rec := range recs {
+					messages := rec.Messages()
+					require.Equal(t, at(published), messages[published].ID)
+					gap := gaps(t, messages)
+					require.Len(t, gap, 1)
+					require.Equal(t, sse.ReasonAhead, gap[0].Reason)
+					require.Equal(t, sse.TypeGap, messages[published+1].Type)
+					var want []string // behind it
+					for i := range left {
+						want = append(want, fmt.Sprint(i+1))
+					}
+					for i := range appended {
+						want = append(want, fmt.Sprint("new ", i))
+					}
+					require.Equal(t, append(want, "live"), texts(messages[published+2:]))
+				}
+
+				// And who comes back: to lost events, whose numbers may be others' now.
+				for _, hub := range hubs {
+					for id, want := range map[int]string{
+						left - 1:            sse.VerdictResumed,
+						left:                sse.VerdictResumed,
+						left + 1:            sse.VerdictAhead,
+						published:           sse.VerdictAhead,
+						left + appended + 1: sse.VerdictResumed, // the live one, if it is above them
+					} {
+						if id > left && id <= published {
+							want = sse.VerdictAhead
+						}
+						rec, _ := stream(t, hub.Handler("t"), "/", at(id))
+						synctest.Wait()
+						require.Equal(t, want, hello(t, rec.Messages()).Verdict, id)
+					}
+				}
+				require.NoError(t, here.Shutdown(t.Context()))
+			})
+		})
+	}
+}
+
+// Faults 94: one that has lost more than a hub remembers is a log of which nothing is known.
+func TestLostMost(t *testing.T) {
+	const published = 10_000
+	withBroker(t, func(t *testing.T, b *brokertest.Memory, here, _ *ssehub.Hub) {
+		publishNumbers(t, here, "t", 1, published)
+		synctest.Wait()
+		rec, _ := stream(t, here.Handler("t"), "/", "")
+		synctest.Wait()
+		b.LoseEnd(100)
+		appendTo(t, b, "new")
+		time.Sleep(time.Minute)
+		require.Equal(t, sse.ReasonAhead, gaps(t, rec.Messages())[0].Reason)
+		require.Equal(t, "new", texts(rec.Messages())[100])
+		for _, seq := range []uint64{50, 100, 101, published} {
+			again, _ := stream(t, here.Handler("t"), "/", ssehub.Position{Epoch: here.Position().Epoch, Seq: seq}.String())
+			synctest.Wait()
+			require.Equal(t, sse.VerdictAhead, hello(t, again.Messages()).Verdict, seq)
+		}
+	})
+}
+
+// lateBroker answers for its bounds as a replica that is behind.
+type lateBroker struct {
+	*brokertest.Memory
+	behind uint64
+}
+
+func (b *lateBroker) Bounds(ctx context.Context) (ssehub.Bounds, error) {
+	bounds, err := b.Memory.Bounds(ctx)
+	bounds.Last -= b.behind
+	return bounds, err
+}
+
+// Faults 94: a log that is behind for some seconds, as one whose leader has changed, has lost
+// nothing, and nobody is told so.
+func TestLostNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := &lateBroker{Memory: new(brokertest.Memory)}
+		hub := newHub(t, &ssehub.Options{Broker: b})
+		rec, _ := stream(t, hub.Handler("t"), "/", "")
+		synctest.Wait()
+		publishNumbers(t, hub, "t", 1, 10)
+		synctest.Wait()
+		b.behind = 3
+		b.Fail(errors.New("a new leader"))
+		synctest.Wait()
+		b.Fail(nil)
+		time.Sleep(20 * time.Second)
+		require.ErrorContains(t, hub.Stats().Broker.Err, "ends at 7, and had 10")
+		publish(t, hub, "t", "11")
+		b.behind = 0
+		time.Sleep(10 * time.Second)
+		require.NoError(t, hub.Stats().Broker.Err)
+		require.Empty(t, gaps(t, rec.Messages()))
+		require.Equal(t, []string{"1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11"}, texts(rec.Messages()))
+	})
+}
+
+// A state that is as of an event that was lost is as of when it was asked for.
+func TestLostEndOfState(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := new(brokertest.Memory)
+		var at ssehub.Position
+		hub := newHub(t, &ssehub.Options{Broker: b, SnapshotFor: func(string) ssehub.Snapshot {
+			return func(context.Context, string) (sse.Message, ssehub.Position, error) {
+				return sse.Message{Data: []byte("state")}, at, nil
+			}
+		}})
+		publishNumbers(t, hub, "t", 1, 10)
+		synctest.Wait()
+		at = hub.Position()
+		b.LoseEnd(7)
+		time.Sleep(time.Minute)
+		rec, _ := stream(t, hub.Handler("t"), "/", "")
+		synctest.Wait()
+		appendTo(t, b, "new")
+		synctest.Wait()
+		require.Equal(t, []string{"state", "new"}, texts(rec.Messages()))
+	})
+}
