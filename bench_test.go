@@ -1,11 +1,14 @@
 package ssehub_test
 
 import (
+	"context"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/ssehub-go/ssehub"
 	"github.com/ssehub-go/ssehub/broker/brokertest"
@@ -38,6 +41,62 @@ func BenchmarkPublishParallel(b *testing.B) {
 			_, _ = hub.Publish(b.Context(), "n", m)
 		}
 	})
+}
+
+// BenchmarkStats is what a look at a hub of many topics costs who looks.
+func BenchmarkStats(b *testing.B) {
+	for _, topics := range []int{100, 100_000} {
+		b.Run(fmt.Sprintf("topics=%d", topics), func(b *testing.B) {
+			hub := hubOfTopics(b, topics)
+			b.ReportAllocs()
+			for b.Loop() {
+				hub.Stats()
+			}
+		})
+	}
+}
+
+// BenchmarkPublishBesideStats is what that costs a publisher of some 10,000 events a
+// second, beside somebody who looks all the time.
+func BenchmarkPublishBesideStats(b *testing.B) {
+	for _, topics := range []int{100, 100_000} {
+		b.Run(fmt.Sprintf("topics=%d", topics), func(b *testing.B) {
+			hub := hubOfTopics(b, topics)
+			ctx, stop := context.WithCancel(b.Context())
+			var looks sync.WaitGroup
+			looks.Go(func() {
+				for ctx.Err() == nil {
+					hub.Stats()
+				}
+			})
+			m := sse.Message{Data: []byte(strings.Repeat("x", 64))}
+			var took []time.Duration
+			tick := time.NewTicker(100 * time.Microsecond)
+			defer tick.Stop()
+			for b.Loop() {
+				<-tick.C
+				start := time.Now()
+				_, _ = hub.Publish(b.Context(), "n", m)
+				took = append(took, time.Since(start))
+			}
+			stop()
+			looks.Wait()
+			slices.Sort(took)
+			b.ReportMetric(0, "ns/op") // most of it is the ticker's
+			b.ReportMetric(float64(took[len(took)/2]), "p50-ns")
+			b.ReportMetric(float64(took[len(took)*99/100]), "p99-ns")
+			b.ReportMetric(float64(took[len(took)-1]), "max-ns")
+		})
+	}
+}
+
+// hubOfTopics returns a hub that keeps an event of each of many topics.
+func hubOfTopics(b *testing.B, topics int) *ssehub.Hub {
+	hub := newHub(b, &ssehub.Options{History: ssehub.Retention{Age: time.Hour}})
+	for i := range topics {
+		publish(b, hub, fmt.Sprint("t", i), "x")
+	}
+	return hub
 }
 
 // sink is a client that takes everything at once, and reports how many bytes.

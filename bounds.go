@@ -62,8 +62,8 @@ func (h *Hub) begin(epoch string, before uint64) {
 // again. It needs h.mu.
 func (h *Hub) beginAnew(epoch string, before uint64) {
 	orphans := h.all
-	var nowhere int64 // counts what they have from now on
-	h.bytes = 0
+	var nowhere total // counts what they have from now on
+	h.kept = total{}
 	h.topics, h.all, h.peak = make(map[string]*topic), nil, 0
 	h.patterns = trie{version: h.patterns.version + 1}
 	h.latest, h.blocking = 0, 0

@@ -32,7 +32,7 @@ type victim struct {
 // budgetRoom returns a channel to wait on if too much is kept for one more
 // event. It needs h.mu.
 func (h *Hub) budgetRoom() <-chan struct{} {
-	if limit := h.opts.MaxHistory; h.bytes <= limit+limit/8 {
+	if limit := h.opts.MaxHistory; h.kept.bytes <= limit+limit/8 {
 		return nil
 	}
 	if h.room == nil {
@@ -43,7 +43,7 @@ func (h *Hub) budgetRoom() <-chan struct{} {
 
 // checkBudget comes behind every append. It needs h.mu.
 func (h *Hub) checkBudget() {
-	if h.bytes > h.opts.MaxHistory && !h.evicting {
+	if h.kept.bytes > h.opts.MaxHistory && !h.evicting {
 		h.evicting = true
 		h.tasks.Go(h.runEvict)
 	}
@@ -83,7 +83,7 @@ func (h *Hub) evictDone() bool {
 
 // excess is how many bytes are to be dropped. It needs h.mu.
 func (h *Hub) excess() int64 {
-	return h.bytes - (h.opts.MaxHistory - h.opts.MaxHistory/8)
+	return h.kept.bytes - (h.opts.MaxHistory - h.opts.MaxHistory/8)
 }
 
 // victims returns who may have to give, in this order: the most lag first, then,
@@ -168,7 +168,7 @@ func (t *topic) give(bytes int64, least int) int64 {
 		front := Retention{Bytes: max(1, before-bytes)}
 		t.shrink(0, Retention{Bytes: 1}, front, least)
 		if f := l.front.Load(); f.bytes > front.Bytes && f.events > least {
-			*t.total += l.compact(0, front, least)
+			t.compact(0, front, least)
 		}
 	} else {
 		window := Retention{Bytes: max(1, t.bytes-min(bytes, evictStep))}

@@ -15,7 +15,7 @@ func (t *topic) appendEphemeral(e *appending, line []byte) (wake bool) {
 	log := t.ephemeral.Load()
 	if log == nil {
 		log = newTopic(t.name, SkipToOldest, 0, t.total)
-		log.line, log.pattern = t.line, t.pattern
+		log.line, log.pattern, log.copies = t.line, t.pattern, true
 		t.ephemeral.Store(log)
 	}
 	log.append(e, line, "", ephemeralKeep)

@@ -13,12 +13,36 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// newHub returns a hub that ends with the test.
+// newHub returns a hub that ends with the test, and has its totals right by then.
 func newHub(t testing.TB, opts *ssehub.Options) *ssehub.Hub {
 	t.Helper()
 	hub := ssehub.New(opts)
-	t.Cleanup(func() { hub.Close() })
+	t.Cleanup(func() {
+		hub.Close()
+		requireTotals(t, hub)
+	})
 	return hub
+}
+
+// requireTotals has Stats know what a walk over all topics finds.
+func requireTotals(t testing.TB, hub *ssehub.Hub) {
+	t.Helper()
+	got := hub.Stats()
+	var topics, patterns, events int
+	var bytes int64
+	for s := range hub.Topics() {
+		bytes += s.Bytes
+		if s.Pattern {
+			patterns++
+			continue
+		}
+		topics++
+		events += s.Events
+	}
+	require.Equal(t, topics, got.Topics)
+	require.Equal(t, patterns, got.Patterns)
+	require.Equal(t, events, got.Events)
+	require.Equal(t, bytes, got.Bytes)
 }
 
 // publish publishes text and returns the event's id.

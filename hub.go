@@ -40,7 +40,7 @@ type Hub struct {
 	waking    bool     // the waker runs
 	readers   map[*reader]struct{}
 	flights   map[*topic]*flight // calls of Snapshots under way
-	bytes     int64              // that all topics keep
+	kept      total              // by all topics
 	evicting  bool               // runEvict runs
 	evicted   int64              // bytes, by it
 	warnedAt  time.Duration      // of that, last
@@ -133,11 +133,11 @@ func (h *Hub) topic(name string, policy Overflow) *topic {
 		if policy == Latest { // the values are in the topics' logs
 			policy = SkipToOldest
 		}
-		t = newTopic(name, policy, h.head.Load(), &h.bytes) // all before is in the topics' logs
-		t.line, t.pattern = nil, true                       // its frames name their topics
+		t = newTopic(name, policy, h.head.Load(), &h.kept) // all before is in the topics' logs
+		t.line, t.pattern, t.copies = nil, true, true      // its frames name their topics
 		h.patterns.put(name, t)
 	} else {
-		t = newTopic(name, policy, h.forgotten, &h.bytes)
+		t = newTopic(name, policy, h.forgotten, &h.kept)
 	}
 	if t.latest != nil {
 		h.latest++
@@ -206,8 +206,8 @@ type Stats struct {
 	Broker  BrokerStats
 }
 
-// Stats returns a snapshot. It walks all topics and subscribers, so do not call
-// it for every event.
+// Stats returns a snapshot. It looks at all subscribers, as TopicStats, so do not
+// call it for every event.
 func (h *Hub) Stats() Stats {
 	s, readers := h.countAll()
 	now := h.now()
@@ -233,7 +233,11 @@ func (h *Hub) countAll() (Stats, []seated) {
 	defer h.mu.Unlock()
 	s := Stats{
 		Subscribers:    len(h.readers),
+		Topics:         len(h.all) - h.patterns.size,
+		Patterns:       h.patterns.size,
 		Position:       h.position(),
+		Events:         h.kept.events,
+		Bytes:          h.kept.bytes,
 		Evicted:        h.evicted,
 		Draining:       h.draining,
 		Streams:        h.admitted.streams,
@@ -248,16 +252,6 @@ func (h *Hub) countAll() (Stats, []seated) {
 	}
 	if head := h.head.Load(); h.acked.Epoch == h.epoch && h.acked.Seq > head {
 		s.Broker.Unread = h.acked.Seq - head
-	}
-	for _, t := range h.all {
-		events, bytes := t.kept()
-		s.Bytes += bytes
-		if t.pattern {
-			s.Patterns++
-			continue
-		}
-		s.Topics++
-		s.Events += events
 	}
 	return s, h.readerList()
 }

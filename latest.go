@@ -81,9 +81,10 @@ func (l *latest) take(s *segment, i, end int) {
 	}
 }
 
-// compact makes the front anew, from what it was and what left the window, and
-// returns by how many bytes it grew.
-func (l *latest) compact(now time.Duration, keep Retention, least int) (grown int64) {
+// compact makes the front of a topic under Latest anew, from what it was and what
+// left the window. It needs Hub.mu.
+func (t *topic) compact(now time.Duration, keep Retention, least int) {
+	l := t.latest
 	old := l.front.Load()
 	places := make([]place, 0, len(l.keys))
 	var bytes int64
@@ -125,7 +126,7 @@ func (l *latest) compact(now time.Duration, keep Retention, least int) (grown in
 		next.add(p)
 	}
 	l.front.Store(next)
-	return next.bytes - old.bytes
+	t.count(next.events-old.events, next.bytes-old.bytes)
 }
 
 // lose has readers told of a loss up to seq, which is behind all that there was.

@@ -62,7 +62,7 @@ var (
 // Promises 1 to 3: whatever is published, in whatever order readers come, lag, are
 // cut, come back, and logs are trimmed, forgotten and begun anew, each reader
 // gets all that its topics had, in order and once, but for what it was told
-// of, and for what a newer value replaced under Latest.
+// of, and for what a newer value replaced under Latest. And Stats counts right.
 func TestModel(t *testing.T) {
 	seed := *modelSeed
 	if seed == 0 {
@@ -170,7 +170,9 @@ func (m *model) end() (back []*modelReader) {
 		r.sub.Close()
 	}
 	m.readers = nil
+	synctest.Wait()
 	for _, hub := range m.hubs {
+		requireTotals(m.t, hub) // a wrong one stays wrong
 		hub.Close()
 	}
 	return back

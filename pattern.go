@@ -19,6 +19,7 @@ const patternLinger = 30 * time.Second
 type trie struct {
 	root    node
 	version uint64 // changes with the set of patterns
+	size    int    // of that
 }
 
 // node is what follows the tokens that lead to it.
@@ -28,9 +29,14 @@ type node struct {
 	rest     *topic           // that of the pattern that ends in ">" here
 }
 
-// put makes log that of the pattern, or removes the pattern's if log is nil.
+// put makes log that of a new pattern, or removes the pattern's if log is nil.
 func (t *trie) put(pattern string, log *topic) {
 	t.version++
+	if log != nil {
+		t.size++
+	} else {
+		t.size--
+	}
 	t.root.put(pattern, log)
 }
 

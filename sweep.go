@@ -78,9 +78,9 @@ func (h *Hub) forget(t *topic, now time.Duration) bool {
 	t.trim(now, h.opts.History)
 	t.trimEphemeral(now)
 	if t.latest != nil && t.expires.Load() && t.latest.front.Load().expired(now) {
-		*t.total += t.latest.compact(now, h.opts.History, 1)
+		t.compact(now, h.opts.History, 1)
 	}
-	events, _ := t.kept()
+	events, bytes := t.kept()
 	switch {
 	case t.readers > 0:
 		return false
@@ -93,8 +93,7 @@ func (h *Hub) forget(t *topic, now time.Duration) bool {
 	default:
 		h.forgotten = max(h.forgotten, t.dropped.Load())
 	}
-	_, bytes := t.kept()
-	h.bytes -= bytes
+	t.count(-events, -bytes)
 	t.events, t.bytes = 0, 0
 	t.setSegments(nil) // others may remember it, topics a pattern until their next event
 	t.ephemeral.Store(nil)

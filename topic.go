@@ -40,7 +40,8 @@ type topic struct {
 	index     int // in Hub.all
 	events    int // in the window
 	bytes     int64
-	total     *int64 // of the hub; kept is a part of it
+	total     *total // of the hub; kept is a part of it
+	copies    bool   // the events count elsewhere
 	readers   int
 	published uint64        // events, ever
 	idle      time.Duration // when it was last of use: a reader left or, unless it is a pattern, an event came
@@ -57,7 +58,7 @@ type topic struct {
 	spare   []*seat               // the waker's: storage for the next waiting
 }
 
-func newTopic(name string, policy Overflow, dropped uint64, total *int64) *topic {
+func newTopic(name string, policy Overflow, dropped uint64, total *total) *topic {
 	t := &topic{name: name, line: []byte("topic: " + name + "\n"), policy: policy, total: total}
 	switch policy {
 	case Latest:
@@ -107,7 +108,7 @@ func (t *topic) append(e *appending, line []byte, epoch string, keep Retention) 
 	t.last.Store(e.seq)
 	t.events++
 	t.bytes += int64(len(frame))
-	*t.total += int64(len(frame))
+	t.count(1, int64(len(frame)))
 	t.trim(e.at, keep)
 	return t.armed.Load() && t.armed.CompareAndSwap(true, false)
 }
@@ -125,7 +126,7 @@ func (t *topic) trim(now time.Duration, keep Retention) {
 // needs Hub.mu.
 func (t *topic) shrink(now time.Duration, keep, front Retention, least int) {
 	segments := *t.segments.Load()
-	gone, dropped, bytes := 0, uint64(0), t.bytes
+	gone, dropped, events, bytes := 0, uint64(0), t.events, t.bytes
 loop:
 	for t.events > 0 {
 		s := segments[gone]
@@ -154,9 +155,9 @@ loop:
 	if dropped == 0 {
 		return
 	}
-	*t.total += t.bytes - bytes
+	t.count(t.events-events, t.bytes-bytes)
 	if t.latest != nil {
-		*t.total += t.latest.compact(now, front, least)
+		t.compact(now, front, least)
 	}
 	t.once.forget(dropped)
 	t.dropped.Store(dropped)
@@ -196,6 +197,21 @@ func (t *topic) kept() (events int, bytes int64) {
 		bytes += log.bytes
 	}
 	return events + t.events, bytes + t.bytes
+}
+
+// total is what all topics of a hub keep, as the sum of kept: patterns and ephemeral
+// events are a part of the bytes alone.
+type total struct {
+	events int
+	bytes  int64
+}
+
+// count adds to the total what t keeps more, or less. It needs Hub.mu.
+func (t *topic) count(events int, bytes int64) {
+	t.total.bytes += bytes
+	if !t.copies {
+		t.total.events += events
+	}
 }
 
 func (t *topic) setSegments(segments []*segment) {
