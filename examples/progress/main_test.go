@@ -142,14 +142,14 @@ func TestRun(t *testing.T) {
 	var last job
 	for m := range sub.Events() {
 		require.NoError(t, json.Unmarshal(m.Data, &last))
-		if last.Done == 3 {
+		if last.Done >= 3 { // a slow reader does not get each step
 			cancel()
 		}
 		if last.State != "running" {
 			break
 		}
 	}
-	require.Regexp(t, "^(the server is shutting down|row [0-3] cannot be read)$", last.Error)
+	require.Regexp(t, "^(the server is shutting down|row \\d+ cannot be read)$", last.Error)
 	cancel()
 	sub.Close()
 	require.NoError(t, <-ended)
