@@ -132,9 +132,12 @@ func TestRestart(t *testing.T) {
 func TestReadTimeout(t *testing.T) {
 	h := newHarness(t)
 	h.open(map[string]any{"readTimeoutMs": 200})
-	c := h.conn()
-	c.send("data: a\n\n")
-	h.event("message", "", "a")
+	got := report{Kind: "error"}
+	for got.Kind == "error" { // as it is where the event was sent too late
+		h.conn().send("data: a\n\n")
+		got = within(t, h.reports)
+	}
+	require.Equal(t, report{Kind: "event", Event: &event{Type: "message", Data: "a"}}, got)
 	h.error()
 	h.conn()
 }
