@@ -128,6 +128,9 @@ func TestHTTP2RapidReset(t *testing.T) {
 		go conn.read(func(byte, uint32, []byte) {})
 		for n := range 5000 {
 			conn.get(streamID(n))
+			if n == 0 {
+				synctest.Wait() // one at least begins before it is taken back
+			}
 			conn.frame(frameRSTStream, 0, streamID(n), []byte{0, 0, 0, 8}) // CANCEL
 			if n%100 == 0 {
 				publish(t, hub, "n", "x")
@@ -135,7 +138,7 @@ func TestHTTP2RapidReset(t *testing.T) {
 		}
 		synctest.Wait()
 		stats := hub.Stats()
-		require.Positive(t, stats.Joined, "some began before they were taken back")
+		require.Positive(t, stats.Joined)
 		require.Zero(t, stats.Subscribers)
 		require.Zero(t, stats.Streams)
 		rec, _ := stream(t, hub.Handler("n"), "/", "")
