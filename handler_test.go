@@ -145,7 +145,7 @@ func TestAuthorizeEachConnect(t *testing.T) {
 
 	allowed = false
 	rec, _ = stream(t, hub.Handler(), "/?topic=a&topic=b", id)
-	require.Eventually(t, func() bool { return rec.Status() == http.StatusForbidden }, 5*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return rec.Status() == http.StatusForbidden }, 20*time.Second, time.Millisecond)
 	require.Empty(t, rec.Messages())
 	require.Equal(t, [][]string{{"a", "b"}, {"a", "b"}}, asked)
 }
