@@ -4,10 +4,13 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"math/rand/v2"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -16,8 +19,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// patience is for what takes a moment.
-const patience = 8 * time.Second
+// patience is for what takes a moment, on a machine that may be busy.
+const patience = time.Minute
 
 const testToken = "a-token-of-these-tests"
 
@@ -54,7 +57,7 @@ func start(t *testing.T, in io.Reader, env []string, args ...string) *program {
 	p := &program{t: t, cmd: exec.Command(os.Args[0], args...), exited: make(chan struct{})}
 	p.cmd.Env = append(append(os.Environ(), childEnv+"=1", "NO_COLOR=", "GORACE=atexit_sleep_ms=0"), env...) // or each would sleep for a second
 	p.cmd.Stdin, p.cmd.Stdout, p.cmd.Stderr = in, &p.out, &p.err
-	p.cmd.WaitDelay = time.Second
+	p.cmd.WaitDelay = patience
 	require.NoError(t, p.cmd.Start())
 	go func() { _ = p.cmd.Wait(); close(p.exited) }()
 	t.Cleanup(func() {
@@ -166,4 +169,18 @@ func publish(t *testing.T, base, path, body string) string {
 	status, _, answer := do(t, base, request{http.MethodPost, "/publish?" + path, body, bearer(testToken)})
 	require.Equal(t, http.StatusOK, status, answer)
 	return answer
+}
+
+// freePort is one below those that the system gives to clients, and to servers that ask
+// for any, who could get it while nobody listens.
+func freePort(t *testing.T) string {
+	for range 100 {
+		port := strconv.Itoa(20000 + rand.IntN(10000))
+		if l, err := net.Listen("tcp", "127.0.0.1:"+port); err == nil {
+			l.Close()
+			return port
+		}
+	}
+	t.Fatal("no free port")
+	return ""
 }

@@ -14,7 +14,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"syscall"
 	"testing"
 	"time"
@@ -93,7 +92,7 @@ func TestPrecedence(t *testing.T) {
 // SIGTERM ends streams and batches, and the program in order; meanwhile it is not ready.
 // (row 67)
 func TestDrain(t *testing.T) {
-	p, url := serve(t, nil, "--anonymous", ">", "--publish-token", testToken, "--drain", "5s", "--ops-listen", "127.0.0.1:0")
+	p, url := serve(t, nil, "--anonymous", ">", "--publish-token", testToken, "--drain", "1m", "--ops-listen", "127.0.0.1:0")
 	ops := p.url("operations")
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url+"/events?topic=news", nil)
 	require.NoError(t, err)
@@ -117,11 +116,25 @@ func TestDrain(t *testing.T) {
 
 // A server that drains says that it is not ready, to the last.
 func TestNotReadyWhileDraining(t *testing.T) {
-	p, url := serve(t, nil, "--anonymous", ">", "--drain", "3s", "--ops-listen", "127.0.0.1:0")
+	p, url := serve(t, nil, "--publish-token", testToken, "--drain", "1m", "--ops-listen", "127.0.0.1:0")
 	ops := p.url("operations")
-	for range 200 { // 1,000 a second end
-		_ = stream(t, url+"/events?topic=news")
-	}
+	body, in := io.Pipe() // of a request that holds up the end
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url+"/publish?topic=news", body)
+	require.NoError(t, err)
+	req.Header.Set("Authorization", "Bearer "+testToken)
+	req.Header.Set("Expect", "100-continue") // it sends nothing before the server reads
+	client := httpClient(t)
+	client.Transport.(*http.Transport).ExpectContinueTimeout = patience
+	answered := make(chan error, 1)
+	go func() {
+		res, err := client.Do(req)
+		if err == nil {
+			err = res.Body.Close()
+		}
+		answered <- err
+	}()
+	_, err = io.WriteString(in, "x")
+	require.NoError(t, err)
 	require.NoError(t, p.cmd.Process.Signal(syscall.SIGTERM))
 	require.Eventually(t, func() bool {
 		status, _, body := do(t, ops, request{path: "/readyz"})
@@ -129,6 +142,9 @@ func TestNotReadyWhileDraining(t *testing.T) {
 	}, patience, time.Millisecond)
 	status, _, _ := do(t, ops, request{path: "/healthz"})
 	require.Equal(t, http.StatusOK, status)
+	require.NoError(t, in.Close())
+	require.NoError(t, <-answered)
+	require.Zero(t, p.wait())
 }
 
 // With its broker gone a server lives and is not ready, and publishers are told.
@@ -175,13 +191,6 @@ func TestBrokerAway(t *testing.T) {
 	begin()
 	ready(200)
 	publish(t, url, "topic=news", "x")
-}
-
-func freePort(t *testing.T) string {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer listener.Close()
-	return strconv.Itoa(listener.Addr().(*net.TCPAddr).Port)
 }
 
 // A broker that cannot be had is told without its password.
