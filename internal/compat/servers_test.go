@@ -14,6 +14,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -208,7 +209,7 @@ type running struct {
 	hub      *ssehub.Hub
 	url      string
 	client   *http.Client
-	returned chan struct{} // has one for each request that is over for the server
+	returned atomic.Int64 // requests that are over for the server
 	log      *logged
 }
 
@@ -232,13 +233,13 @@ func (l *logged) has(text string) bool {
 }
 
 func (s server) run(t *testing.T, heartbeat time.Duration) *running {
-	r := &running{t: t, returned: make(chan struct{}, 100), log: new(logged)}
+	r := &running{t: t, log: new(logged)}
 	opts := s.opts
 	opts.Heartbeat, opts.Logger = heartbeat, slog.New(slog.NewTextHandler(r.log, nil))
 	r.hub = ssehub.New(&opts)
 	events := r.hub.Handler("news")
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-		defer func() { r.returned <- struct{}{} }()
+		defer r.returned.Add(1)
 		events.ServeHTTP(w, req)
 	}))
 	if s.wrap != nil {
@@ -355,7 +356,7 @@ func (s server) measure(t *testing.T) (got streaming) {
 	m := c.next()
 	require.Equal(t, "1", string(m.Data))
 	got.event = "at once"
-	if within(func() bool { return len(r.returned) > 0 }, s.want.takeover != "") {
+	if within(func() bool { return r.returned.Load() > 0 }, s.want.takeover != "") {
 		got.takeover = "yes"
 	}
 
