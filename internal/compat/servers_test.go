@@ -45,12 +45,12 @@ const (
 	moment   = 100 * time.Millisecond
 )
 
-// timeout is what middleware that ends requests is set to. heartbeats are five of beat:
-// a stream that gets them all outlasts it.
+// timeout is what middleware that ends requests is set to: long enough to be looked at
+// before, on a machine that may be busy. A stream that gets all beats outlasts it.
 const (
-	timeout = 200 * time.Millisecond
+	timeout = time.Second
 	beat    = 80 * time.Millisecond
-	beats   = 5
+	beats   = 15
 )
 
 // server is a row: what serves a hub's handler, and what its streams are like.
