@@ -483,7 +483,7 @@ func TestServerSilent(t *testing.T) {
 		for range calls {
 			require.Error(t, receive(t, ended))
 		}
-		require.Less(t, time.Since(began), time.Second)
+		require.Less(t, time.Since(began), 4*time.Second)
 		cancel()
 	}
 	require.NoError(t, silent.Close())
@@ -513,7 +513,7 @@ func TestCancelBeforeDeadline(t *testing.T) {
 	began := time.Now()
 	cancel()
 	require.ErrorIs(t, receive(t, ended), context.Canceled)
-	require.Less(t, time.Since(began), 500*time.Millisecond)
+	require.Less(t, time.Since(began), 900*time.Millisecond) // the server would have ended it after a second
 
 	engine.signal(syscall.SIGSTOP)
 	given, giveUp := context.WithTimeout(t.Context(), time.Hour)
