@@ -73,7 +73,7 @@ func TestGeneratorGivesUp(t *testing.T) {
 	const size = 12
 	addr := serveBytes(t, plainHead+"event: ssehub.hello\ndata: {}\n\n"+wireMessages(0, 1, size), nil)
 	p := testPlan(2, 3, size)
-	p.stall = 50 * time.Millisecond
+	p.stall = time.Second
 	gen, err := newGenerator(p)
 	require.NoError(t, err)
 	defer gen.close()
