@@ -143,7 +143,7 @@ func TestProxyCutNow(t *testing.T) {
 			conn = dial(t, proxy)
 			say(t, conn, "up again")
 			hear(t, conn, "up again")
-			require.Equal(t, 1, proxy.Stats().Cut)
+			require.NoError(t, proxy.Wait(t.Context(), func(s ssetest.ProxyStats) bool { return s.Cut == 1 }))
 		})
 	}
 }
