@@ -162,16 +162,19 @@ func (e *engine) ask(t testing.TB, sql string) (n int) {
 // signal goes to all of the server's processes, or to the first alone.
 func (e *engine) signal(s syscall.Signal, all bool) {
 	pid := e.cmd.Process.Pid
-	_ = syscall.Kill(pid, s)
-	stats, _ := filepath.Glob("/proc/[0-9]*/stat")
-	for _, path := range stats {
-		stat, _ := os.ReadFile(path)
-		_, behind, _ := strings.Cut(string(stat), ") ")
-		if fields := strings.Fields(behind); all && len(fields) > 1 && fields[1] == fmt.Sprint(pid) {
-			child, _ := strconv.Atoi(filepath.Base(filepath.Dir(path)))
-			_ = syscall.Kill(child, s)
+	if all {
+		_ = syscall.Kill(pid, syscall.SIGSTOP) // so that it has no more, and these stay its own until they are found
+		stats, _ := filepath.Glob("/proc/[0-9]*/stat")
+		for _, path := range stats {
+			stat, _ := os.ReadFile(path)
+			_, behind, _ := strings.Cut(string(stat), ") ")
+			if fields := strings.Fields(behind); len(fields) > 1 && fields[1] == fmt.Sprint(pid) {
+				child, _ := strconv.Atoi(filepath.Base(filepath.Dir(path)))
+				_ = syscall.Kill(child, s)
+			}
 		}
 	}
+	_ = syscall.Kill(pid, s)
 }
 
 // kill leaves the server no time for a word.
