@@ -30,7 +30,7 @@ import (
 
 const (
 	ticketTime = 30 * time.Second
-	maxTickets = 10_000 // that nobody has used yet
+	maxTickets = 1000 // that nobody has used yet
 	drainTime  = 5 * time.Second
 )
 
