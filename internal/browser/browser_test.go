@@ -90,12 +90,12 @@ func TestConnectionCut(t *testing.T) {
 	s.post("before")
 	p.waitText("before")
 
-	for range 2 {
+	for i := range 2 {
 		line.set(hangUp)
 		p.waitState("reconnecting")
 		s.post("missed 1", "missed 2", "missed 3")
 		line.set(forward)
-		p.waitState("live")
+		p.waitCount("message", 1+3*(i+1)) // live is said before
 	}
 	s.post("after")
 	p.waitText("after")
