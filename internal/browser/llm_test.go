@@ -10,7 +10,7 @@ import (
 
 // An answer survives a lost connection and a reload, and a second tab shows the same.
 func TestAnswer(t *testing.T) {
-	s := startExample(t, "llm")
+	s := startExample(t, "llm", "-pace", "100ms") // it still writes when the page has come back
 	line := startProxy(t, s.addr)
 	p := openPageAt(t, line.addr(), "/")
 	p.waitStatus("ready")

@@ -77,6 +77,7 @@ func underRace() bool {
 type server struct {
 	t       *testing.T
 	program string
+	args    []string
 	addr    string
 	cmd     *exec.Cmd
 
@@ -88,9 +89,9 @@ func startServer(t *testing.T) *server {
 	return startExample(t, "quickstart")
 }
 
-func startExample(t *testing.T, name string) *server {
+func startExample(t *testing.T, name string, args ...string) *server {
 	t.Helper()
-	s := &server{t: t, program: filepath.Join(programs, name), addr: freeAddr(t)}
+	s := &server{t: t, program: filepath.Join(programs, name), args: args, addr: freeAddr(t)}
 	s.start()
 	t.Cleanup(func() {
 		if s.cmd != nil {
@@ -119,7 +120,7 @@ func freeAddr(t *testing.T) string {
 func (s *server) start() {
 	s.t.Helper()
 	require.Nil(s.t, s.cmd, "is running")
-	cmd := exec.Command(s.program, "-addr", s.addr)
+	cmd := exec.Command(s.program, append(s.args, "-addr", s.addr)...)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	require.NoError(s.t, err)
