@@ -1,6 +1,7 @@
 package browser
 
 import (
+	"fmt"
 	"os"
 	"strconv"
 	"testing"
@@ -26,10 +27,12 @@ func TestPrices(t *testing.T) {
 		require.Equal(t, tables, p.number("tables"))
 		require.Equal(t, gaps, p.number("gaps"))
 	}
+	aways := 0
 	away := func(seconds string) {
 		t.Helper()
 		p.do(chromedp.Click(`button[data-seconds="` + seconds + `"]`))
-		p.waitState("away")
+		aways++
+		p.wait(fmt.Sprintf(`[...document.querySelectorAll("#story li")].filter((li) => li.textContent.startsWith("Back")).length === %d`, aways))
 		p.waitState("live")
 	}
 	p.waitState("live")
