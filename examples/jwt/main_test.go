@@ -97,7 +97,8 @@ func TestRun(t *testing.T) {
 	defer cancel()
 	out, in := io.Pipe()
 	ended := make(chan error, 1)
-	go func() { ended <- run(ctx, "127.0.0.1:0", time.Second, in); in.Close() }()
+	// Tokens have whole seconds: one for a single second may be over at once.
+	go func() { ended <- run(ctx, "127.0.0.1:0", 2*time.Second, in); in.Close() }()
 	var text strings.Builder
 	buf := make([]byte, 1024)
 	for !strings.Contains(text.String(), "orders.eu 3") {
