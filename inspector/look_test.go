@@ -120,7 +120,7 @@ func TestLookAtManyTopics(t *testing.T) {
 		t.Logf("%-26q took %3.0f ms of %3d, %d bytes", query, l.Took, time.Since(start).Milliseconds(), size)
 		require.Equal(t, topics, l.Hub.Topics)
 		require.Less(t, size, 32<<10)
-		require.Less(t, time.Since(start), 10*time.Second)
+		require.Less(t, time.Since(start), time.Minute) // five seconds under the race detector on a busy machine
 	}
 	require.Equal(t, []string{"user.009999.inbox"}, s.look("q=009999").names())
 }
