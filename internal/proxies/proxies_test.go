@@ -3,12 +3,14 @@ package proxies
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -85,11 +87,8 @@ func forEachOf(kinds map[string]kind, t *testing.T, opts ssehub.Options, test fu
 func start(t *testing.T, program string, k kind, server string) string {
 	dir := t.TempDir()
 	require.NoError(t, os.Chmod(filepath.Dir(dir), 0o755)) // nginx's workers are somebody else
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	addr := l.Addr().String()
-	require.NoError(t, l.Close())
-	_, port, _ := net.SplitHostPort(addr)
+	port := freePort(t)
+	addr := "127.0.0.1:" + port
 	config := filepath.Join(dir, "config")
 	text := strings.NewReplacer("PROXY", addr, "SERVER", server, "DIR", dir, "PORT", port).Replace(k.config)
 	require.NoError(t, os.WriteFile(config, []byte(text), 0o600))
@@ -119,6 +118,21 @@ func start(t *testing.T, program string, k kind, server string) string {
 		return err == nil
 	}, patience, 10*time.Millisecond)
 	return addr
+}
+
+// freePort is one below those that the system gives to who asks for any, such as the
+// tests beside this one, before the proxy has it.
+func freePort(t *testing.T) string {
+	t.Helper()
+	for range 100 {
+		port := strconv.Itoa(20000 + rand.IntN(10000))
+		if l, err := net.Listen("tcp", "127.0.0.1:"+port); err == nil {
+			l.Close()
+			return port
+		}
+	}
+	t.Fatal("no free port")
+	return ""
 }
 
 // stream is a client behind a proxy.
