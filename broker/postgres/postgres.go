@@ -12,11 +12,10 @@
 //
 // # What an acknowledgement is worth
 //
-// Append returns when its transaction is committed, which by default is when it is on
-// the server's disk: neither a crash of the server nor one of its machine loses it.
-// With synchronous_commit off either may lose the last moment, and would use its
-// numbers again without a new epoch: leave it on for those who append, or give the
-// server synchronous standbys.
+// Append returns when its transaction is committed and on the server's disk: neither a
+// crash of the server nor one of its machine loses it. Where synchronous_commit is off it
+// is local in a transaction that appends, also in one with AppendTx, as a log that has
+// lost its end would use numbers again. With fsync off a crash may do that all the same.
 //
 // A standby that takes over, or a recovery to a point in time, begins another timeline,
 // and with it a new epoch: all clients are told a gap, as events may be lost that some

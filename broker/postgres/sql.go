@@ -52,8 +52,10 @@ func statementsFor(table string) statements {
 				FROM (SELECT seq, event FROM LOG WHERE seq > $1 ORDER BY seq LIMIT 256) AS part WHERE seq <= $2
 			) AS page ON total - size < 1048576 ORDER BY seq`),
 		// Until the commit nobody else appends. The statements behind it see what was
-		// committed before.
-		lock:  words(`SELECT FROM META FOR UPDATE`),
+		// committed before. The commit waits for the disk at least: where it did not, a
+		// crash would take events back that readers have, and their numbers be used again.
+		lock: words(`SELECT CASE current_setting('synchronous_commit') WHEN 'off'
+			THEN set_config('synchronous_commit', 'local', true) END FROM META FOR UPDATE`),
 		begin: words(`UPDATE META SET epoch = $1, timeline = TIMELINE WHERE timeline <> TIMELINE`),
 		append: words(`WITH old AS (SELECT seq FROM LOG WHERE once = $1),
 			new AS (UPDATE META SET last = last + 1 WHERE NOT EXISTS (SELECT FROM old) RETURNING epoch, last),
