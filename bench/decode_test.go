@@ -15,7 +15,7 @@ import (
 func TestDecode(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "results.json")
-	args := []string{"-decode", "-quick", "-rounds", "2", "-turn", "1ms", "-json", file, "-cpuprofile", dir}
+	args := []string{"-decode", "-quick", "-rounds", "2", "-turn", "30ms", "-json", file, "-cpuprofile", dir}
 	var stdout, stderr bytes.Buffer
 	if err := command(t.Context(), args, &stdout, &stderr); err != nil {
 		t.Fatalf("%v\n%s%s", err, &stdout, &stderr)
