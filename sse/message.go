@@ -43,8 +43,9 @@ type Message struct {
 // AppendText appends the message in its wire form, ending with the blank line
 // that dispatches it, or returns b as it was and an error that wraps
 // [ErrInvalidField]. A message with nil Data and no Type, but with an ID or a
-// Retry, only sets these at the reader: no event is dispatched there. It
-// implements [encoding.TextAppender]. See "Parsing an event stream".
+// Retry, only sets these at the reader: no event is dispatched there. (An
+// EventSource in Firefox takes no ID without Data.) It implements
+// [encoding.TextAppender]. See "Parsing an event stream".
 func (m Message) AppendText(b []byte) ([]byte, error) {
 	if err := m.validate(); err != nil {
 		return b, err

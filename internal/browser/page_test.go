@@ -84,8 +84,14 @@ func (p *page) close() {
 
 func chromium(t *testing.T) string {
 	t.Helper()
-	names := []string{"chromium", "chromium-browser", "google-chrome", "google-chrome-stable"}
-	if name := os.Getenv("CHROMIUM"); name != "" {
+	return installed(t, "CHROMIUM", "chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+}
+
+// installed returns the path of a browser: what the environment says, or the first of
+// names that is there.
+func installed(t *testing.T, variable string, names ...string) string {
+	t.Helper()
+	if name := os.Getenv(variable); name != "" {
 		names = []string{name}
 	}
 	for _, name := range names {

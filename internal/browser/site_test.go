@@ -216,16 +216,21 @@ func (t tab) log() []string {
 func (t tab) untilNumbers(first, n int) {
 	t.t.Helper()
 	t.until(fmt.Sprintf("log.includes(%q)", fmt.Sprint(n)))
+	requireNumbers(t.t, t.log(), first, n)
+}
+
+func requireNumbers(t *testing.T, log []string, first, n int) {
+	t.Helper()
 	var want, got []string
 	for i := first; i <= n; i++ {
 		want = append(want, fmt.Sprint(i))
 	}
-	for _, line := range t.log() {
+	for _, line := range log {
 		if !strings.HasPrefix(line, "<") {
 			got = append(got, line)
 		}
 	}
-	require.Equal(t.t, want, got)
+	require.Equal(t, want, got)
 }
 
 // trickle publishes n numbers, some milliseconds apart, until the function that it
