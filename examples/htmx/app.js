@@ -4,7 +4,17 @@
 
 let source;
 
-document.body.addEventListener("htmx:sseOpen", (event) => {
+// This runs before htmx is asked for, to see if that does not come.
+let failed = false;
+addEventListener("error", (event) => { failed ||= event.target.tagName === "SCRIPT"; }, true);
+addEventListener("load", () => {
+  if (failed) {
+    tell("htmx could not be loaded, so that nothing comes by itself: reload the page to see what is new. " +
+      "Without its CDN it can come from the folder of -scripts.");
+  }
+});
+
+document.addEventListener("htmx:sseOpen", (event) => {
   if (source && source !== event.detail.source) {
     location.reload();
     return;
@@ -13,12 +23,17 @@ document.body.addEventListener("htmx:sseOpen", (event) => {
   source.addEventListener("ssehub.gap", () => location.reload(), { once: true });
   setState("live");
 });
-document.body.addEventListener("htmx:sseError", () => setState("reconnecting"));
-document.body.addEventListener("htmx:afterRequest", (event) => {
+document.addEventListener("htmx:sseError", () => setState("reconnecting"));
+document.addEventListener("htmx:afterRequest", (event) => {
   if (event.detail.successful) {
     event.target.reset?.();
   }
+  tell(event.detail.successful ? "" : "That was not added.");
 });
+
+function tell(trouble) {
+  document.querySelector("#trouble").textContent = trouble;
+}
 
 function setState(text) {
   const state = document.querySelector("#state");

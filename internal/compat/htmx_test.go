@@ -77,13 +77,26 @@ func TestHtmxExample(t *testing.T) {
 			return err == nil && shown == "live: "+strings.Join(texts, ",")
 		}, patience, 20*time.Millisecond, "%v", texts)
 	}
+	trouble := func(begin string) {
+		t.Helper()
+		require.Eventually(t, func() bool {
+			shown, err := chromedp.Run(ctx, chromedp.Evaluate[string](`document.querySelector("#trouble").textContent`))
+			return err == nil && strings.HasPrefix(shown, begin)
+		}, patience, 20*time.Millisecond, "%s", begin)
+	}
 	shows("one")
 	add("<i>two</i>")
 	shows("<i>two</i>", "one")
 	require.NoError(t, chromedp.Do(ctx, chromedp.SendKeys(chromedp.CSS("input"), "three\r")))
 	shows("three", "<i>two</i>", "one")
 	stop()
+	require.NoError(t, chromedp.Do(ctx, chromedp.SendKeys(chromedp.CSS("input"), "four\r")))
+	trouble("That was not added.")
 	stop = run()
 	add("after")
 	shows("after") // the log was the process's memory: the page is rendered anew
+
+	require.NoError(t, os.Remove(filepath.Join(scripts, "sse.min.js"))) // as if the CDN were away
+	ctx = openPage(t, "http://"+addr+"/")                               // which has it in no cache
+	trouble("htmx could not be loaded")
 }
