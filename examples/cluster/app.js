@@ -99,11 +99,15 @@ async function showNodes() {
       item.id = "node-" + name;
       const title = document.createElement("b");
       title.textContent = name;
-      item.append(title, button("Kill", "kill/" + name), button("Drain", "drain/" + name));
+      item.append(title, document.createElement("span"), button("Kill", "kill/" + name), button("Drain", "drain/" + name));
       list.append(item);
     }
     item.dataset.up = up;
-    item.dataset.mine = String(name === node);
+    item.dataset.mine = String(name === node && up === "true");
+    item.querySelector("span").textContent = up === "true" ? "" : "down";
+    for (const b of item.querySelectorAll("button")) {
+      b.disabled = up !== "true";
+    }
   }
 }
 
