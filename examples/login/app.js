@@ -22,7 +22,7 @@ function connect(user) {
     if (source.readyState === EventSource.CLOSED) { // refused: the session is over
       show("", "signed out");
     } else {
-      byId("state").textContent = "reconnecting";
+      show(user, "reconnecting");
     }
   };
 }
@@ -31,6 +31,7 @@ function show(user, state) {
   byId("login").hidden = user !== "";
   byId("inside").hidden = user === "";
   byId("state").textContent = user === "" ? state : user + ", " + state;
+  byId("state").dataset.state = state;
 }
 
 // post sends a form, or nothing, and returns the answer's text, or undefined.

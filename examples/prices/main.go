@@ -27,7 +27,7 @@ const (
 	drainTime = 5 * time.Second       // for a graceful end
 )
 
-//go:embed index.html style.css app.js
+//go:embed index.html style.css app.js icon.svg
 var page embed.FS
 
 func main() {
@@ -86,7 +86,7 @@ func newHandler(m *market) http.Handler {
 
 // withPolicy lets the page load its own files and nothing else.
 func withPolicy(next http.Handler) http.Handler {
-	const policy = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; " +
+	const policy = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; " +
 		"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Security-Policy", policy)

@@ -94,6 +94,7 @@ func TestRun(t *testing.T) {
 	url := regexp.MustCompile(`http://[0-9.:]+`).FindString(line)
 	for path, contentType := range map[string]string{
 		"/": "text/html; charset=utf-8", "/app.js": "text/javascript; charset=utf-8", "/style.css": "text/css; charset=utf-8",
+		"/icon.svg": "image/svg+xml",
 	} {
 		res, err := http.Get(url + path)
 		require.NoError(t, err)

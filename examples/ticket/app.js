@@ -14,7 +14,8 @@ async function connect() {
   try {
     const res = await fetch("ticket", { method: "POST", headers: { Authorization: "Bearer " + token } });
     if (res.status === 401) {
-      byId("state").textContent = "wrong token: open the URL that the program printed";
+      setState("wrong token");
+      byId("trouble").textContent = "Open the URL that the program has printed: the token is in it.";
       return;
     }
     if (!res.ok) {
@@ -43,12 +44,16 @@ async function connect() {
 function heard(event) {
   lastId = event.lastEventId;
   failures = 0;
-  byId("state").textContent = "live";
+  setState("live");
+}
+
+function setState(state) {
+  byId("state").dataset.state = byId("state").textContent = state;
 }
 
 // again connects at a random time, which the next failure doubles.
 function again() {
-  byId("state").textContent = "reconnecting";
+  setState("reconnecting");
   setTimeout(connect, Math.random() * Math.min(mostWait, 1000 * 2 ** ++failures));
 }
 
