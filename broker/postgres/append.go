@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"fmt"
@@ -128,17 +129,23 @@ func (l *Log) writeAll() {
 	}
 }
 
-// next takes what waits, as much as fits a transaction.
+// next takes what waits, as much as fits a transaction, and of a key one alone: the
+// other finds it there.
 func (l *Log) next() (batch []*request) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	size := 0
+	keys := make(map[string]bool)
 	for len(l.waiting) > 0 && len(batch) < maxBatch && size < maxBytes {
 		r := l.waiting[0]
+		if keys[string(r.once)] {
+			break
+		}
 		l.waiting[0] = nil
 		l.waiting = l.waiting[1:]
 		if r.ctx.Err() == nil {
 			batch = append(batch, r)
+			keys[string(r.once)] = r.once != nil
 			size += len(r.event)
 		}
 	}
@@ -152,14 +159,25 @@ func (l *Log) next() (batch []*request) {
 func (l *Log) send(ctx context.Context, to interface {
 	SendBatch(context.Context, *pgx.Batch) pgx.BatchResults
 }, batch ...*request) error {
+	var onces, events [][]byte
+	var times []time.Time
+	for _, r := range batch {
+		onces, times, events = append(onces, r.once), append(times, r.time), append(events, r.event)
+	}
 	var b pgx.Batch
 	b.Queue(l.sql.lock)
 	b.Queue(l.sql.begin, newEpoch())
-	for _, r := range batch {
-		b.Queue(l.sql.append, r.once, r.time, r.event).QueryRow(func(row pgx.Row) error {
-			return row.Scan(&r.pos.Epoch, &r.pos.Seq)
-		})
-	}
+	b.Queue(l.sql.append, onces, times, events).Query(func(rows pgx.Rows) error {
+		for _, r := range batch {
+			if !rows.Next() {
+				return cmp.Or(rows.Err(), pgx.ErrNoRows)
+			}
+			if err := rows.Scan(&r.pos.Epoch, &r.pos.Seq); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 	if !l.keep.PollOnly {
 		b.Queue(l.sql.notify)
 	}
@@ -175,6 +193,8 @@ func (l *Log) trim(ctx context.Context) error {
 	if l.keep.Age > 0 {
 		old = time.Now().Add(-l.keep.Age)
 	}
-	_, err := l.pool.Exec(ctx, l.sql.trim, events, old)
-	return err
+	var b pgx.Batch
+	b.Queue(anew)
+	b.Queue(l.sql.trim, events, old)
+	return l.pool.SendBatch(ctx, &b).Close()
 }

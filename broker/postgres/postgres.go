@@ -22,6 +22,8 @@
 // of them have. The events that are left stay in the log. After a restore from pg_dump
 // give the log another epoch yourself: UPDATE ssehub_meta SET epoch = 'another1'.
 //
+// It takes PostgreSQL 12 or a later one.
+//
 // # What it costs
 //
 // Numbers are given under the lock of one row, which lasts until the commit, so that
@@ -166,7 +168,12 @@ func (l *Log) Bounds(ctx context.Context) (b ssehub.Bounds, err error) {
 }
 
 func (l *Log) bounds(ctx context.Context) (b ssehub.Bounds, err error) {
-	err = l.pool.QueryRow(ctx, l.sql.bounds).Scan(&b.Epoch, &b.First, &b.Last)
+	var q pgx.Batch
+	q.Queue(inOrder)
+	q.Queue(l.sql.bounds).QueryRow(func(row pgx.Row) error {
+		return row.Scan(&b.Epoch, &b.First, &b.Last)
+	})
+	err = l.pool.SendBatch(ctx, &q).Close()
 	return b, err
 }
 

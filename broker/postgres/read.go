@@ -14,6 +14,10 @@ import (
 )
 
 const (
+	// pageEvents and pageBytes are how much is read at once; the bytes may be more by one
+	// event.
+	pageEvents = 256
+	pageBytes  = 1 << 20
 	// patience is how long a Read waits for an answer that is due.
 	patience = 5 * time.Second
 	// trimPeriod is how often a Read that follows looks at the oldest events, should
@@ -96,16 +100,21 @@ func (l *Log) page(ctx context.Context, after ssehub.Position, until uint64) (pa
 	}
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	rows, _ := l.pool.Query(ctx, l.sql.page, int64(after.Seq), int64(min(until, math.MaxInt64))) // Close has the error
 	var epoch string
-	var seq *uint64
-	var event []byte
-	_, err = pgx.ForEachRow(rows, []any{&epoch, &seq, &event}, func() error {
-		if seq != nil {
-			page = append(page, entry{*seq, event})
-		}
-		return nil
+	var q pgx.Batch
+	q.Queue(inOrder)
+	q.Queue(l.sql.page, int64(after.Seq), int64(min(until, math.MaxInt64))).Query(func(rows pgx.Rows) error {
+		var seq *uint64
+		var event []byte
+		_, err := pgx.ForEachRow(rows, []any{&epoch, &seq, &event}, func() error {
+			if seq != nil {
+				page = append(page, entry{*seq, event})
+			}
+			return nil
+		})
+		return err
 	})
+	err = l.pool.SendBatch(ctx, &q).Close()
 	if err == nil && epoch != after.Epoch {
 		err = fmt.Errorf("%w: %q, and it is %q", ErrEpoch, after.Epoch, epoch)
 	}
