@@ -61,8 +61,10 @@ func (l *Log) read(ctx context.Context, r ssehub.Range, yield func(ssehub.Event,
 		if err != nil {
 			return err
 		}
+		size := 0
 		for _, entry := range page {
 			at.Seq = entry.seq
+			size += len(entry.event)
 			e := ssehub.Event{Position: at}
 			if err = e.UnmarshalBinary(entry.event); err != nil {
 				err = fmt.Errorf("postgres: event %d: %w", entry.seq, err)
@@ -71,8 +73,8 @@ func (l *Log) read(ctx context.Context, r ssehub.Range, yield func(ssehub.Event,
 				return errStopped
 			}
 		}
-		if len(page) > 0 {
-			continue
+		if len(page) == pageEvents || size >= pageBytes {
+			continue // there may be more
 		}
 		if !r.Follow {
 			return nil
