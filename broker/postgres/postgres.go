@@ -30,7 +30,9 @@
 // nobody sees event 6 before event 5. All hubs and all transactions with AppendTx take
 // turns, as fast as the server can commit one after the other. What one Log is given
 // meanwhile shares a commit. A transaction that stays open holds all of them up; Append
-// gives up after ten seconds.
+// gives up after ten seconds. One that keeps an old snapshot, anywhere in the database,
+// such as pg_dump's, has the server keep a version of that row for each commit, and slows
+// down all that read it until it ends.
 //
 // A hub that reads has a connection of its own, beside the pool, and is told of news by
 // NOTIFY, which takes turns in the whole database, too. It looks by itself each
