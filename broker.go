@@ -176,10 +176,7 @@ var errBehind = errors.New("ssehub: hub is behind its broker")
 // has epoch and goes up to head: its node may be behind another one, which the client
 // comes from. An error says that nobody knows for now; to tell a gap may be wrong.
 func (h *Hub) judge(ctx context.Context, pos Position, epoch string, head uint64) (string, error) {
-	switch {
-	case pos.Epoch == epoch && h.isDoubtful(pos):
-		return sse.VerdictAhead, nil
-	case pos.Epoch == epoch && (pos.Seq <= head || h.hasAcked(pos)):
+	if pos.Epoch == epoch && (pos.Seq <= head || h.hasAcked(pos)) {
 		return sse.VerdictResumed, nil
 	}
 	var bounds Bounds

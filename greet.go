@@ -15,7 +15,11 @@ import (
 func (r *reader) goOn(ctx context.Context, lastEventID string) error {
 	pos, err := ParsePosition(lastEventID)
 	verdict := sse.VerdictInvalid
-	if err == nil {
+	switch {
+	case err != nil:
+	case r.hub.isDoubtful(pos):
+		verdict = sse.VerdictAhead
+	default:
 		if verdict, err = r.hub.judge(ctx, pos, r.epoch, r.joined); err != nil {
 			return err
 		}

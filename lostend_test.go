@@ -153,25 +153,36 @@ func TestLostNothing(t *testing.T) {
 	})
 }
 
-// A state that is as of an event that was lost is as of when it was asked for.
+// A state that is as of an event that was lost is as of when it was asked for, also while
+// the log has not got as far again.
 func TestLostEndOfState(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b := new(brokertest.Memory)
-		var at ssehub.Position
-		hub := newHub(t, &ssehub.Options{Broker: b, SnapshotFor: func(string) ssehub.Snapshot {
-			return func(context.Context, string) (sse.Message, ssehub.Position, error) {
-				return sse.Message{Data: []byte("state")}, at, nil
-			}
-		}})
-		publishNumbers(t, hub, "t", 1, 10)
-		synctest.Wait()
-		at = hub.Position()
-		b.LoseEnd(7)
-		time.Sleep(time.Minute)
-		rec, _ := stream(t, hub.Handler("t"), "/", "")
-		synctest.Wait()
-		appendTo(t, b, "new")
-		synctest.Wait()
-		require.Equal(t, []string{"state", "new"}, texts(rec.Messages()))
-	})
+	for _, appended := range []int{0, 1, 5} {
+		t.Run(fmt.Sprint(appended, " since"), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := new(brokertest.Memory)
+				var at ssehub.Position
+				hub := newHub(t, &ssehub.Options{Broker: b, SnapshotFor: func(string) ssehub.Snapshot {
+					return func(context.Context, string) (sse.Message, ssehub.Position, error) {
+						return sse.Message{Data: []byte("state")}, at, nil
+					}
+				}})
+				publishNumbers(t, hub, "t", 1, 10)
+				synctest.Wait()
+				at = hub.Position()
+				b.Fail(errors.New("the power is off"))
+				synctest.Wait()
+				b.LoseEnd(7)
+				b.Fail(nil)
+				for range appended {
+					appendTo(t, b, "in the state")
+				}
+				time.Sleep(time.Minute)
+				rec, _ := stream(t, hub.Handler("t"), "/", "")
+				synctest.Wait()
+				appendTo(t, b, "new")
+				synctest.Wait()
+				require.Equal(t, []string{"state", "new"}, texts(rec.Messages()))
+			})
+		})
+	}
 }
