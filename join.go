@@ -95,16 +95,18 @@ func (r *reader) joinAgain() (err error) {
 	if r.recall != nil {
 		from.Seq = r.recall.at
 	}
+	unread := r.hasMore() // of which from knows nothing
 	r.leave()
 	if err = r.sit(topics); err != nil {
 		return err
 	}
 	verdict := sse.VerdictEpoch // from is of the life that is over: nobody must be asked
-	if from.Epoch == r.epoch {
+	switch {
+	case from.Epoch != r.epoch:
+	case unread || r.hub.isDoubtful(from):
+		verdict = sse.VerdictAhead
+	default:
 		verdict = sse.VerdictResumed
-		if r.hub.isDoubtful(from) {
-			verdict = sse.VerdictAhead
-		}
 	}
 	return r.goOnFrom(r.hub.ctx, from.String(), from, verdict)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -153,6 +154,55 @@ func TestLostNothing(t *testing.T) {
 	})
 }
 
+// loseEnd has b lose what is behind last while it is away, and have something else.
+func loseEnd(t *testing.T, b *brokertest.Memory, last uint64, instead ...string) {
+	t.Helper()
+	b.Fail(errors.New("the power is off"))
+	synctest.Wait()
+	b.LoseEnd(last)
+	b.Fail(nil)
+	appendTo(t, b, instead...)
+	time.Sleep(time.Minute)
+}
+
+// Promise 3: who has had nothing of what was lost, but has not got yet what a place in the
+// log says nothing of, gets that all the same: a state, or what comes behind a gap.
+func TestLostEndWhileMoreIsToCome(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := new(brokertest.Memory)
+		asked := make(chan struct{})
+		hub := newHub(t, &ssehub.Options{Broker: b, History: ssehub.Retention{Events: 3}, SnapshotFor: func(topic string) ssehub.Snapshot {
+			if topic != "state" {
+				return nil
+			}
+			return func(context.Context, string) (sse.Message, ssehub.Position, error) {
+				<-asked
+				return sse.Message{Data: []byte("state")}, ssehub.Position{}, nil
+			}
+		}})
+		slow, err := hub.Subscribe(t.Context(), "t")
+		require.NoError(t, err)
+		publishNumbers(t, hub, "t", 1, 1)
+		synctest.Wait()
+		publishNumbers(t, hub, "t", 2, 7)
+		require.Equal(t, "1", string((<-slow.Events()).Data))
+		rec, _ := stream(t, hub.Handler("state"), "/", "")
+		synctest.Wait()
+		publishNumbers(t, hub, "u", 8, 10)
+		synctest.Wait()
+		loseEnd(t, b, 7, "new")
+		close(asked)
+		require.Equal(t, sse.TypeGap, (<-slow.Events()).Type)
+		var got []string
+		for len(got) == 0 || got[len(got)-1] != "new" {
+			got = append(got, string((<-slow.Events()).Data))
+		}
+		require.Subset(t, got, []string{"6", "7", "new"})
+		synctest.Wait()
+		require.Equal(t, []string{"state"}, texts(rec.Messages()))
+	})
+}
+
 // A state that is as of an event that was lost is as of when it was asked for, also while
 // the log has not got as far again.
 func TestLostEndOfState(t *testing.T) {
@@ -169,14 +219,7 @@ func TestLostEndOfState(t *testing.T) {
 				publishNumbers(t, hub, "t", 1, 10)
 				synctest.Wait()
 				at = hub.Position()
-				b.Fail(errors.New("the power is off"))
-				synctest.Wait()
-				b.LoseEnd(7)
-				b.Fail(nil)
-				for range appended {
-					appendTo(t, b, "in the state")
-				}
-				time.Sleep(time.Minute)
+				loseEnd(t, b, 7, slices.Repeat([]string{"in the state"}, appended)...)
 				rec, _ := stream(t, hub.Handler("t"), "/", "")
 				synctest.Wait()
 				appendTo(t, b, "new")
