@@ -157,9 +157,7 @@ func (f *follower) read(ctx context.Context, r Range) error {
 			}
 		}
 		if err == nil {
-			if err = f.take(ctx, &e); err == nil {
-				f.tail.add(&e)
-			}
+			err = f.take(ctx, &e)
 		}
 		if errors.Is(err, ErrInvalidEvent) && e.Position != (Position{}) {
 			h.opts.Logger.Error("ssehub: broker has an event that cannot be read", "position", e.Position, "error", err)
@@ -169,6 +167,7 @@ func (f *follower) read(ctx context.Context, r Range) error {
 		if err != nil {
 			return err
 		}
+		f.tail.add(&e)
 		f.busy.Store(false)
 	}
 	return nil

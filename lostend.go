@@ -101,9 +101,9 @@ func (f *follower) same(ctx context.Context, bounds Bounds, last uint64) (uint64
 	if len(marks) == 0 {
 		return last, nil // nothing says otherwise
 	}
-	other, err := f.firstOther(ctx, marks[len(marks)-1:]) // mostly that is all
-	if err == nil && other != 0 {
-		other, err = f.firstOther(ctx, marks)
+	kept, other, err := f.look(ctx, marks[len(marks)-1:])
+	if err == nil && kept == 0 { // mostly that one is all
+		_, other, err = f.look(ctx, marks)
 	}
 	switch {
 	case err != nil:
@@ -117,25 +117,28 @@ func (f *follower) same(ctx context.Context, bounds Bounds, last uint64) (uint64
 	}
 }
 
-// firstOther returns the number of the first event that the log has in place of one of
-// marks, or zero.
-func (f *follower) firstOther(ctx context.Context, marks []mark) (uint64, error) {
-	h := f.hub
+// look returns how many of the events of marks the log still has up to the first that it
+// has another one in place of, and the number of that, or zero. Those that are just
+// missing say nothing: logs may have holes.
+func (f *follower) look(ctx context.Context, marks []mark) (kept int, other uint64, err error) {
 	sums := make(map[uint64]uint64, len(marks))
 	for _, m := range marks {
 		sums[m.seq] = m.sum
 	}
-	r := Range{After: Position{Epoch: h.epoch, Seq: marks[0].seq - 1}, Until: marks[len(marks)-1].seq}
-	for e, err := range h.opts.Broker.Read(ctx, r) {
-		sum, known := sums[e.Position.Seq]
-		switch {
-		case err != nil && !errors.Is(err, ErrInvalidEvent):
-			return 0, err
-		case known && (err != nil || sum != f.tail.mark(&e).sum):
-			return e.Position.Seq, nil
+	r := Range{After: Position{Epoch: f.hub.epoch, Seq: marks[0].seq - 1}, Until: marks[len(marks)-1].seq}
+	for e, err := range f.hub.opts.Broker.Read(ctx, r) {
+		if err != nil && !errors.Is(err, ErrInvalidEvent) {
+			return 0, 0, err
+		}
+		switch sum, known := sums[e.Position.Seq]; {
+		case !known:
+		case sum != f.tail.mark(&e).sum:
+			return kept, e.Position.Seq, nil
+		case err == nil: // else it may be another one all the same
+			kept++
 		}
 	}
-	return 0, nil
+	return kept, 0, nil
 }
 
 // lostEnd is what the log of this epoch had behind after, up to upTo, and has lost: ids

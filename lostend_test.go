@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -152,6 +153,55 @@ func TestLostNothing(t *testing.T) {
 		require.Empty(t, gaps(t, rec.Messages()))
 		require.Equal(t, []string{"1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11"}, texts(rec.Messages()))
 	})
+}
+
+// oddBroker has a hole, and events that cannot be read.
+type oddBroker struct {
+	*brokertest.Memory
+	hole uint64
+}
+
+func (b *oddBroker) Read(ctx context.Context, r ssehub.Range) iter.Seq2[ssehub.Event, error] {
+	return func(yield func(ssehub.Event, error) bool) {
+		for e, err := range b.Memory.Read(ctx, r) {
+			if err == nil && string(e.Message.Data) == "bad" {
+				e, err = ssehub.Event{Position: e.Position}, ssehub.ErrInvalidEvent
+			}
+			if e.Position.Seq != b.hole && !yield(e, err) {
+				return
+			}
+		}
+	}
+}
+
+// Faults 94: what is lost is found out though the newest event cannot be told from others.
+func TestLostEndIsOdd(t *testing.T) {
+	for name, test := range map[string]struct {
+		lost, instead []string
+		hole          uint64
+	}{
+		"a hole":         {[]string{"3", "4"}, []string{"new", "hole"}, 4},
+		"bad":            {[]string{"bad", "bad"}, []string{"new", "new"}, 0},
+		"bad instead":    {[]string{"3", "4"}, []string{"bad", "bad"}, 0},
+		"and both":       {[]string{"3", "bad"}, []string{"bad", "hole"}, 4},
+		"more than were": {[]string{"3", "bad"}, []string{"new", "bad", "bad"}, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := &oddBroker{Memory: new(brokertest.Memory)}
+				hub := newHub(t, &ssehub.Options{Broker: b})
+				rec, _ := stream(t, hub.Handler("t"), "/", "")
+				synctest.Wait()
+				appendTo(t, b.Memory, "1", "2")
+				appendTo(t, b.Memory, test.lost...)
+				synctest.Wait()
+				b.hole = test.hole
+				loseEnd(t, b.Memory, 2, append(test.instead, "live")...)
+				want := slices.DeleteFunc(test.instead, func(text string) bool { return text != "new" })
+				require.Contains(t, fmt.Sprint(texts(rec.Messages())), fmt.Sprint(append(want, "live"))[1:])
+			})
+		})
+	}
 }
 
 // loseEnd has b lose what is behind last while it is away, and have something else.
