@@ -156,6 +156,9 @@ func (h *Hub) rewind(first, same uint64) {
 		return
 	}
 	lost := lostEnd{after: same, upTo: max(h.head.Load(), h.lostEnd.upTo)}
+	if h.acked.Epoch == h.epoch {
+		lost.upTo = max(lost.upTo, h.acked.Seq) // others may have read it
+	}
 	if h.lostEnd.upTo > 0 {
 		lost.after = min(same, h.lostEnd.after)
 	}

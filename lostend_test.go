@@ -215,6 +215,34 @@ func loseEnd(t *testing.T, b *brokertest.Memory, last uint64, instead ...string)
 	time.Sleep(time.Minute)
 }
 
+// A hub that has published what was lost, and had not read it yet, knows all the same that
+// others may have.
+func TestLostEndUnread(t *testing.T) {
+	withBroker(t, func(t *testing.T, m *brokertest.Memory, here, there *ssehub.Hub) {
+		b := &hookBroker{Memory: m}
+		hub := newHub(t, &ssehub.Options{Broker: b})
+		publishNumbers(t, here, "t", 1, 9)
+		synctest.Wait()
+		stuck := make(chan struct{})
+		b.before = func(*ssehub.Event) error { <-stuck; return errors.New("the power is off") }
+		id := ""
+		for range 3 {
+			id = publish(t, hub, "t", "unread")
+		}
+		synctest.Wait()
+		m.Fail(errors.New("the power is off"))
+		close(stuck)
+		synctest.Wait()
+		b.before = nil
+		loseEnd(t, m, 7, slices.Repeat([]string{"new"}, 6)...)
+		for _, hub := range []*ssehub.Hub{hub, there} {
+			rec, _ := stream(t, hub.Handler("t"), "/", id)
+			synctest.Wait()
+			require.Equal(t, sse.VerdictAhead, hello(t, rec.Messages()).Verdict)
+		}
+	})
+}
+
 // Promise 3: who has had nothing of what was lost, but has not got yet what a place in the
 // log says nothing of, gets that all the same: a state, or what comes behind a gap.
 func TestLostEndWhileMoreIsToCome(t *testing.T) {
