@@ -104,11 +104,11 @@ test("a hub that calls a stream fresh which is none never saw the id", async (t)
 });
 
 test("behind a gap ids may begin anew", async (t) => {
-  for (const gap of [{ reason: "epoch", from: "a-9", to: "b-3", topic: "" }, { reason: "ahead", from: "a-9", to: "a-3", topic: "" }]) {
-    const to = gap.to[0];
-    const { url } = await serve(t, hub("hello", { verdict: gap.reason }, "a-9") + hub("gap", gap, `${to}-1`) + event(`${to}-2`), status(204));
+  for (const [reason, to, id, next] of [["epoch", "b-3", "b-1", "b-2"], ["ahead", "a-3", "a-1", "a-2"], ["ahead", "a-20", "a-20", "a-21"]]) {
+    const gap = { reason, from: "a-9", to, topic: "" };
+    const { url } = await serve(t, hub("hello", { verdict: reason }, "a-9") + hub("gap", gap, id) + event(next), status(204));
     const { log } = await read(t, url, { lastEventId: "a-9" });
-    assert.deepEqual(log, [`<${gap.reason}>`, `<gap ${gap.reason} a-9 ${gap.to}>`, `${to}-2 x`]);
+    assert.deepEqual(log, [`<${reason}>`, `<gap ${reason} a-9 ${to}>`, `${next} x`]);
   }
 });
 
