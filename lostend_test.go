@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -212,7 +213,7 @@ func loseEnd(t *testing.T, b *brokertest.Memory, last uint64, instead ...string)
 	b.LoseEnd(last)
 	b.Fail(nil)
 	appendTo(t, b, instead...)
-	time.Sleep(time.Minute)
+	time.Sleep(time.Second) // or half a minute more if there is nothing
 }
 
 // A hub that has published what was lost, and had not read it yet, knows all the same that
@@ -263,6 +264,7 @@ func TestLostEndWhileMoreIsToCome(t *testing.T) {
 		publishNumbers(t, hub, "t", 1, 1)
 		synctest.Wait()
 		publishNumbers(t, hub, "t", 2, 7)
+		synctest.Wait()
 		require.Equal(t, "1", string((<-slow.Events()).Data))
 		rec, _ := stream(t, hub.Handler("state"), "/", "")
 		synctest.Wait()
@@ -279,6 +281,47 @@ func TestLostEndWhileMoreIsToCome(t *testing.T) {
 		synctest.Wait()
 		require.Equal(t, []string{"state"}, texts(rec.Messages()))
 	})
+}
+
+// What a client gets from the broker ends with a log that has become too short for it.
+func TestLostEndWhileRecalled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := &recalledBroker{Memory: new(brokertest.Memory), again: make(chan struct{})}
+		hub := newHub(t, &ssehub.Options{Broker: b, History: ssehub.Retention{Events: 1}})
+		id := publish(t, hub, "t", "1")
+		publishNumbers(t, hub, "u", 2, 4000)
+		publishNumbers(t, hub, "t", 4001, 4002)
+		synctest.Wait()
+		_, end := stream(t, hub.Handler("t"), "/", id)
+		synctest.Wait()
+		loseEnd(t, b.Memory, 7, "new")
+		close(b.again)
+		synctest.Wait()
+		end()
+		require.Less(t, b.pages.Load(), int64(10))
+	})
+}
+
+// recalledBroker has pages but for the first wait.
+type recalledBroker struct {
+	*brokertest.Memory
+	pages atomic.Int64
+	again chan struct{}
+}
+
+func (b *recalledBroker) Read(ctx context.Context, r ssehub.Range) iter.Seq2[ssehub.Event, error] {
+	if _, isPage := ctx.Deadline(); !isPage {
+		return b.Memory.Read(ctx, r)
+	}
+	switch n := b.pages.Add(1); {
+	case n > 100: // the test has failed
+		ctx, cancel := context.WithCancel(ctx)
+		cancel()
+		return b.Memory.Read(ctx, r)
+	case n > 1:
+		<-b.again
+	}
+	return b.Memory.Read(context.WithoutCancel(ctx), r)
 }
 
 // A state that is as of an event that was lost is as of when it was asked for, also while
@@ -298,6 +341,7 @@ func TestLostEndOfState(t *testing.T) {
 				synctest.Wait()
 				at = hub.Position()
 				loseEnd(t, b, 7, slices.Repeat([]string{"in the state"}, appended)...)
+				time.Sleep(time.Minute)
 				rec, _ := stream(t, hub.Handler("t"), "/", "")
 				synctest.Wait()
 				appendTo(t, b, "new")

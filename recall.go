@@ -164,7 +164,11 @@ func (r *reader) linesOf(topics []string) (lines []byte) {
 // page returns a page that goes on behind the position at, which may begin before it.
 func (h *Hub) page(epoch string, at uint64) (*page, error) {
 	for {
-		p, mine := h.pages.find(epoch, at, h.head.Load())
+		head := h.head.Load()
+		if at >= head {
+			return nil, errBegunAnew // and is not read as far yet
+		}
+		p, mine := h.pages.find(epoch, at, head)
 		if mine {
 			p.err = h.load(p)
 			h.pages.loaded(p)
