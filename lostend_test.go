@@ -122,12 +122,12 @@ func TestLostMost(t *testing.T) {
 // lateBroker answers for its bounds as a replica that is behind.
 type lateBroker struct {
 	*brokertest.Memory
-	behind uint64
+	behind atomic.Uint64
 }
 
 func (b *lateBroker) Bounds(ctx context.Context) (ssehub.Bounds, error) {
 	bounds, err := b.Memory.Bounds(ctx)
-	bounds.Last -= b.behind
+	bounds.Last -= b.behind.Load()
 	return bounds, err
 }
 
@@ -141,14 +141,14 @@ func TestLostNothing(t *testing.T) {
 		synctest.Wait()
 		publishNumbers(t, hub, "t", 1, 10)
 		synctest.Wait()
-		b.behind = 3
+		b.behind.Store(3)
 		b.Fail(errors.New("a new leader"))
 		synctest.Wait()
 		b.Fail(nil)
 		time.Sleep(20 * time.Second)
 		require.ErrorContains(t, hub.Stats().Broker.Err, "ends at 7, and had 10")
 		publish(t, hub, "t", "11")
-		b.behind = 0
+		b.behind.Store(0)
 		time.Sleep(10 * time.Second)
 		require.NoError(t, hub.Stats().Broker.Err)
 		require.Empty(t, gaps(t, rec.Messages()))
