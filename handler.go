@@ -31,12 +31,12 @@ func (h *Hub) Handler(topics ...string) http.Handler {
 	var err error
 	if len(topics) > 0 {
 		if fixed, err = checkTopics(topics); err != nil {
-			h.opts.Logger.Error("ssehub: handler with an invalid topic", "error", err)
+			h.opts.Logger.Error("ssehub: handler with an invalid topic", "topics", topics, "error", err)
 		}
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if err != nil {
-			http.Error(w, "invalid topic", http.StatusInternalServerError)
+			http.Error(w, "the handler has an invalid topic; see ErrInvalidTopic", http.StatusInternalServerError)
 			return
 		}
 		h.handle(w, r, fixed)
@@ -172,7 +172,8 @@ func checkRequest(w http.ResponseWriter, r *http.Request) bool {
 // and returns nil. It repeats nothing of the request in an answer.
 func (h *Hub) requestedTopics(w http.ResponseWriter, r *http.Request) []string {
 	if h.opts.Authorize == nil {
-		h.forbid(w, r, "topics from the request need an authorizer")
+		h.forbid(w, r, `topics from the request need ssehub's Options.Authorize; fixed ones do not: hub.Handler("news")`,
+			"error", "topics from the request", "see", "Options.Authorize")
 		return nil
 	}
 	var asked []string
@@ -183,12 +184,16 @@ func (h *Hub) requestedTopics(w http.ResponseWriter, r *http.Request) []string {
 		tooMany = limit > 0 && len(asked) > limit
 	}
 	if tooMany {
-		http.Error(w, "too many topics", http.StatusBadRequest)
+		http.Error(w, "too many topics; see ssehub's Options.MaxTopics", http.StatusBadRequest)
+		return nil
+	}
+	if len(asked) == 0 {
+		http.Error(w, "no topic; name one with ?topic=", http.StatusBadRequest)
 		return nil
 	}
 	topics, err := checkTopics(asked)
 	if err != nil {
-		http.Error(w, "invalid topic", http.StatusBadRequest)
+		http.Error(w, "invalid topic; see ErrInvalidTopic", http.StatusBadRequest)
 	}
 	return topics
 }

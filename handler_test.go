@@ -42,6 +42,7 @@ func TestHandlerRefuses(t *testing.T) {
 		target  string
 		body    string
 		status  int
+		says    string
 	}
 	tests := []test{
 		{name: "POST", handler: open.Handler("n"), method: "POST", status: 405},
@@ -49,9 +50,9 @@ func TestHandlerRefuses(t *testing.T) {
 		{name: "OPTIONS", handler: open.Handler("n"), method: "OPTIONS", status: 204},
 		{name: "HEAD", handler: open.Handler("n"), method: "HEAD", status: 200},
 		{name: "GET with a body", handler: open.Handler("n"), body: "x", status: 400},
-		{name: "topics without an authorizer", handler: open.Handler(), target: "/?topic=n", status: 403},
-		{name: "no topic", handler: asking.Handler(), status: 400},
-		{name: "too many topics", handler: asking.Handler(), target: "/?topic=a&topic=b&topic=c&topic=d", status: 400},
+		{name: "topics without an authorizer", handler: open.Handler(), target: "/?topic=n", status: 403, says: `Options.Authorize; fixed ones do not: hub.Handler("news")`},
+		{name: "no topic", handler: asking.Handler(), target: "/?stream=n", status: 400, says: "no topic; name one with ?topic="},
+		{name: "too many topics", handler: asking.Handler(), target: "/?topic=a&topic=b&topic=c&topic=d", status: 400, says: "Options.MaxTopics"},
 		{name: "ten thousand topics", handler: asking.Handler(), target: "/?" + strings.Repeat("topic=a&", 10_000), status: 400},
 		{name: "denied", handler: denying.Handler("n"), status: 403},
 		{name: "denied by request", handler: denying.Handler(), target: "/?topic=n", status: 403},
@@ -59,11 +60,11 @@ func TestHandlerRefuses(t *testing.T) {
 		{name: "expired HEAD", handler: expired.Handler("n"), method: "HEAD", status: 403},
 		{name: "an authorizer that changes its argument", handler: careless.Handler("n"), status: 403},
 		{name: "and again", handler: careless.Handler("n"), status: 403},
-		{name: "handler with a bad topic", handler: open.Handler("a b"), status: 500},
+		{name: "handler with a bad topic", handler: open.Handler("a b"), status: 500, says: "the handler has an invalid topic"},
 	}
 	for _, topic := range invalidTopics {
 		tests = append(tests, test{
-			name: "topic " + topic, handler: asking.Handler(), target: "/?topic=" + url.QueryEscape(topic), status: 400,
+			name: "topic " + topic, handler: asking.Handler(), target: "/?topic=" + url.QueryEscape(topic), status: 400, says: "ErrInvalidTopic",
 		})
 	}
 	for _, tt := range tests {
@@ -78,6 +79,7 @@ func TestHandlerRefuses(t *testing.T) {
 			tt.handler.ServeHTTP(rec, httptest.NewRequest(tt.method, tt.target, strings.NewReader(tt.body)))
 			require.Equal(t, tt.status, rec.Code)
 			require.NotContains(t, rec.Body.String(), "secret")
+			require.Contains(t, rec.Body.String(), tt.says)
 			if tt.status == 405 || tt.status == 204 {
 				require.Equal(t, "GET, HEAD, OPTIONS", rec.Header().Get("Allow"))
 			}

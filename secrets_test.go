@@ -109,6 +109,29 @@ func TestRefusalsAreLoggedInMeasure(t *testing.T) {
 	})
 }
 
+// Of a refusal that an option would end the log names that.
+func TestRefusalsNameTheOption(t *testing.T) {
+	for option, set := range map[string]func(*http.Request){
+		"Options.Authorize":      func(*http.Request) {},
+		"Options.AllowedOrigins": func(r *http.Request) { r.Header.Set("Origin", "https://other.example") },
+		"Options.AllowedHosts":   func(r *http.Request) { r.Host = "other.example" },
+	} {
+		t.Run(option, func(t *testing.T) {
+			var log bytes.Buffer
+			hub := newHub(t, &ssehub.Options{
+				AllowedHosts: []string{"app.example"},
+				Logger:       slog.New(slog.NewTextHandler(&log, nil)),
+			})
+			r := httptest.NewRequest(http.MethodGet, "http://app.example/?topic=a", nil)
+			set(r)
+			w := httptest.NewRecorder()
+			hub.Handler().ServeHTTP(w, r)
+			require.Contains(t, log.String(), "see="+option+"\n")
+			require.Contains(t, w.Body.String(), "ssehub's "+option)
+		})
+	}
+}
+
 // granting allows everything.
 func granting(grant ssehub.Grant) func(*http.Request, []string) (ssehub.Grant, error) {
 	return func(*http.Request, []string) (ssehub.Grant, error) { return grant, nil }

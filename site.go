@@ -17,7 +17,7 @@ const corsMaxAge = "600"
 // allow it. It sets what an allowed page needs to read the answer.
 func (h *Hub) checkSite(w http.ResponseWriter, r *http.Request) bool {
 	if !h.allowsHost(r) {
-		h.refused(r, refusedSite, "host", r.Host)
+		h.refused(r, refusedSite, "host", r.Host, "see", "Options.AllowedHosts")
 		http.Error(w, "no such host here; see ssehub's Options.AllowedHosts", http.StatusMisdirectedRequest)
 		return false
 	}
@@ -32,7 +32,7 @@ func (h *Hub) checkSite(w http.ResponseWriter, r *http.Request) bool {
 	case h.allowsOrigin(origin):
 		h.setCORS(w.Header(), origin)
 	case ofAnotherSite(r, origin):
-		h.refused(r, refusedSite, "origin", origin)
+		h.refused(r, refusedSite, "origin", origin, "see", "Options.AllowedOrigins")
 		http.Error(w, "refused to a page of another origin; see ssehub's Options.AllowedOrigins", http.StatusForbidden)
 		return false
 	}
