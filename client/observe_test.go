@@ -74,7 +74,7 @@ func TestAll(t *testing.T) {
 		for m, err := range sub.All() {
 			got = append(got, fmt.Sprint(string(m.Data), " ", err))
 		}
-		require.Equal(t, []string{"1 <nil>", ` sse: response status "404 Not Found"`}, got)
+		require.Equal(t, []string{"1 <nil>", ` sse: response status "404 Not Found": "status 404"`}, got)
 	})
 	run(t, nil, steps{stays("data: 1\n\ndata: 2\n\n")}, func(t *testing.T, sub *client.Subscription, s *script) {
 		for n, err := range sse.JSON[int](sub.All()) {

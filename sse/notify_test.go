@@ -153,6 +153,24 @@ func TestNotifyResponseError(t *testing.T) {
 	}
 }
 
+// The error says what the server does, if that is plain text: one line, none too long,
+// and nothing that a terminal would heed.
+func TestResponseErrorSaysWhy(t *testing.T) {
+	for _, tt := range []struct{ contentType, body, want string }{
+		{"text/plain; charset=utf-8", "no topic; name one with ?topic=\n", `: "no topic; name one with ?topic="`},
+		{"Text/Plain", "a\x1b[31m\"b\nc", `: "a\x1b[31m\"b"`},
+		{"text/plain", strings.Repeat("é", 300), `: "` + strings.Repeat("é", 200) + `"`},
+		{"text/plain", "\nx", ""},
+		{"text/plain", "", ""},
+		{"text/html", "<p>", ""},
+		{"application/json", "{}", ""},
+	} {
+		err := &sse.ResponseError{StatusCode: 403, Status: "403 Forbidden", Body: []byte(tt.body),
+			Header: http.Header{"Content-Type": {tt.contentType}}}
+		require.EqualError(t, err, `sse: response status "403 Forbidden"`+tt.want)
+	}
+}
+
 type roundTripper func(*http.Request) (*http.Response, error)
 
 func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }

@@ -13,7 +13,8 @@ const (
 )
 
 // ResponseError is the answer of a server that did not send an event stream:
-// a status other than 200, or another Content-Type.
+// a status other than 200, or another Content-Type. Its text has the first line of
+// a body in plain text.
 type ResponseError struct {
 	StatusCode int
 	Status     string // such as "404 Not Found"
@@ -25,7 +26,17 @@ func (e *ResponseError) Error() string {
 	if e.StatusCode == http.StatusOK {
 		return fmt.Sprintf("sse: response has content type %q, want %q", e.Header.Get("Content-Type"), contentType)
 	}
-	return fmt.Sprintf("sse: response status %q", e.Status)
+	text := fmt.Sprintf("sse: response status %q", e.Status)
+	if line, _, _ := strings.Cut(string(e.Body), "\n"); line != "" && mediaType(e.Header) == "text/plain" {
+		text += fmt.Sprintf(": %.200q", line) // what http.Error was told
+	}
+	return text
+}
+
+// mediaType is the Content-Type without its parameters, in lower case.
+func mediaType(header http.Header) string {
+	typ, _, _ := strings.Cut(header.Get("Content-Type"), ";")
+	return strings.ToLower(strings.TrimSpace(typ))
 }
 
 // CheckResponse returns nil if res is an event stream: status 200 with type
@@ -33,8 +44,7 @@ func (e *ResponseError) Error() string {
 // the body and returns a [*ResponseError]. Closing the body stays the caller's
 // duty. See "Processing model".
 func CheckResponse(res *http.Response) error {
-	typ, _, _ := strings.Cut(res.Header.Get("Content-Type"), ";")
-	if res.StatusCode == http.StatusOK && strings.EqualFold(strings.TrimSpace(typ), contentType) {
+	if res.StatusCode == http.StatusOK && mediaType(res.Header) == contentType {
 		return nil
 	}
 	body, _ := io.ReadAll(io.LimitReader(res.Body, maxErrorBody)) // what arrived is all there is to report

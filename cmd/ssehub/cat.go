@@ -123,7 +123,7 @@ func (c *catCmd) ended(err error) error {
 	case errors.Is(err, client.ErrRevoked):
 		return &exitError{exitRefused, err}
 	case errors.As(err, &res) && isRefusal(res.StatusCode):
-		return &exitError{exitRefused, fmt.Errorf("refused: %s", plain(res.Status))}
+		return &exitError{exitRefused, fmt.Errorf("refused: %w", err)}
 	}
 	return err
 }

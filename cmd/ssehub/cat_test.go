@@ -71,6 +71,23 @@ func TestCatVerbose(t *testing.T) {
 	require.Equal(t, "\x1b[2m1\x1b[0m  a\n", out)
 }
 
+// Who gets no stream is told what the server says of it.
+func TestCatRefused(t *testing.T) {
+	_, url := serve(t, nil, "--anonymous", "news", "--publish-token", testToken)
+	for _, tt := range []struct {
+		args []string
+		code int
+		says string
+	}{
+		{nil, exitFailed, `"no topic; name one with ?topic="`},
+		{[]string{"-t", "orders"}, exitRefused, `refused: sse: response status "403 Forbidden": "forbidden"`},
+	} {
+		code, _, errs := command(t, "", append([]string{"cat", url}, tt.args...)...)
+		require.Equal(t, tt.code, code)
+		require.Contains(t, errs, tt.says)
+	}
+}
+
 // On a terminal there are colours, unless NO_COLOR is set, and what comes from the server
 // can do nothing to it.
 func TestCatTerminal(t *testing.T) {
