@@ -169,8 +169,8 @@ func canFlush(w http.ResponseWriter) bool {
 
 // LastEventID returns the id from which the client of r wants to go on: the
 // Last-Event-ID header or, if there is none, the lastEventID parameter of the
-// URL, which a page can set for its first connect. It is as the client sent
-// it: treat it as hostile.
+// URL, which a page can set for its first connect; lastEventId will do, too. It
+// is as the client sent it: treat it as hostile.
 func LastEventID(r *http.Request) string {
 	if id := r.Header.Get("Last-Event-ID"); id != "" {
 		return id // what was received since the page wrote the URL
@@ -178,5 +178,9 @@ func LastEventID(r *http.Request) string {
 	if r.URL == nil || r.URL.RawQuery == "" {
 		return ""
 	}
-	return r.URL.Query().Get("lastEventID")
+	query := r.URL.Query()
+	if id := query.Get("lastEventId"); id != "" {
+		return id // event-source-polyfill says it so, behind a URL that may have the first
+	}
+	return query.Get("lastEventID")
 }
