@@ -127,7 +127,7 @@ func (h *Hub) check(topic string, m *sse.Message, opts *PublishOptions) error {
 		size += len(name)
 	}
 	if limit := h.opts.MaxEventSize; limit > 0 && size > limit {
-		return fmt.Errorf("%w: limit %d bytes", sse.ErrEventTooLarge, limit)
+		return fmt.Errorf("%w: limit %d bytes, see Options.MaxEventSize", sse.ErrEventTooLarge, limit)
 	}
 	if err := checkKey(opts.Key); err != nil {
 		return err

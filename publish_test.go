@@ -47,6 +47,7 @@ func TestPublishRefuses(t *testing.T) {
 	}
 	_, err = hub.Publish(t.Context(), "n", sse.Message{Data: make([]byte, 1<<20)})
 	require.ErrorIs(t, err, sse.ErrEventTooLarge, "with its topic it is above what clients read")
+	require.ErrorContains(t, err, "Options.MaxEventSize")
 	_, err = hub.Publish(cancelled, "n", sse.Message{})
 	require.ErrorIs(t, err, context.Canceled)
 
