@@ -138,6 +138,7 @@ const partPrelude = `package main
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -159,6 +160,7 @@ var (
 	_ = json.Marshal
 	_ = fmt.Sprint
 	_ = log.Print
+	_ = rand.Text
 	_ strings.Reader
 	_ time.Time
 	_ template.Template
@@ -180,6 +182,7 @@ type Chunk struct{}
 
 func (Chunk) Text() string { return "" }
 func token() string        { return "" }
+func answer(_, _ string)   {}
 
 var url, prompt string
 
