@@ -58,28 +58,46 @@ func (h *Hub) begin(epoch string, before uint64) {
 	h.head.Store(before)
 }
 
-// beginAnew leaves all logs to the readers that have them, who find out and join
-// again. It needs h.mu.
+// beginAnew leaves all logs to the readers that have them, until arrive. It needs h.mu.
 func (h *Hub) beginAnew(epoch string, before uint64) {
-	orphans := h.all
 	var nowhere total // counts what they have from now on
-	h.kept = total{}
-	h.topics, h.all, h.peak = make(map[string]*topic), nil, 0
-	h.patterns = trie{version: h.patterns.version + 1}
-	h.latest, h.blocking = 0, 0
-	h.begin(epoch, before)
-	h.pages.forget()
-	h.life.Add(1) // before waking, see reader.park
-	h.missed()
-	for _, t := range orphans {
+	for _, t := range h.all {
 		t.total = &nowhere
 		if log := t.ephemeral.Load(); log != nil {
 			log.total = &nowhere
 		}
+		if t.readers > 0 {
+			h.orphans = append(h.orphans, t)
+		}
+	}
+	h.kept = total{}
+	h.topics, h.all, h.peak = make(map[string]*topic), nil, 0
+	h.patterns = trie{version: h.patterns.version + 1}
+	h.latest, h.blocking = 0, 0
+	h.begun.Add(1) // before the head, see reader.read
+	h.begin(epoch, before)
+	h.pages.forget()
+	h.missed()
+	select {
+	case <-h.ready:
+		h.ready = make(chan struct{})
+	default:
+	}
+}
+
+// arrive has readers find out that the log has begun anew, and join again, when all
+// is read that was there: else they would take that for news.
+func (h *Hub) arrive() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	close(h.ready)
+	h.life.Store(h.begun.Load()) // before waking, see reader.park
+	for _, t := range h.orphans {
 		if t.armed.Swap(false) {
 			h.wake(t)
 		}
 	}
+	h.orphans = nil
 }
 
 // lose gives up all that is in memory, so that every reader is told that

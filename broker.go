@@ -138,16 +138,17 @@ func (h *Hub) within(ctx context.Context) (context.Context, context.CancelFunc) 
 }
 
 // Ready waits until there is a log to read: at once without a Broker, else until
-// its log was read for the first time, which Subscribe, Resume, Serve and History
-// wait for, too. Errors: [ErrClosed], that of ctx.
+// its log was read for the first time, or since it has begun anew, which Subscribe,
+// Resume, Serve and History wait for, too. Errors: [ErrClosed], that of ctx.
 func (h *Hub) Ready(ctx context.Context) error {
+	ready := h.isReady()
 	select {
-	case <-h.ready:
+	case <-ready:
 		return nil
 	default:
 	}
 	select {
-	case <-h.ready:
+	case <-ready:
 		return nil
 	case <-h.news.Done():
 		return ErrClosed
@@ -156,10 +157,33 @@ func (h *Hub) Ready(ctx context.Context) error {
 	}
 }
 
+// isReady returns a channel that is closed when there is a log to read.
+func (h *Hub) isReady() <-chan struct{} {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.ready
+}
+
+// lockReady is h.mu.Lock where there is a log to read.
+func (h *Hub) lockReady(ctx context.Context) error {
+	for {
+		if err := h.Ready(ctx); err != nil {
+			return err
+		}
+		h.mu.Lock()
+		select {
+		case <-h.ready:
+			return nil
+		default:
+			h.mu.Unlock()
+		}
+	}
+}
+
 // awaitBriefly is Ready as long as a client waits for an answer.
 func (h *Hub) awaitBriefly(ctx context.Context) bool {
 	select {
-	case <-h.ready: // without a timer per stream
+	case <-h.isReady(): // without a timer per stream
 		return true
 	default:
 	}

@@ -22,11 +22,11 @@ const (
 
 // follower is the one goroutine that appends to the logs of a hub with a Broker.
 type follower struct {
-	hub   *Hub
-	busy  atomic.Bool // with an event that it has
-	ready bool
-	frame []byte
-	tail  tail // of the log
+	hub     *Hub
+	busy    atomic.Bool // with an event that it has
+	streams bool        // there may be some
+	frame   []byte
+	tail    tail // of the log
 }
 
 // run follows the broker's log until ctx ends.
@@ -68,24 +68,12 @@ func (f *follower) follow(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	if !f.ready {
-		if err := f.read(ctx, Range{Until: bounds.Last}); err != nil {
+	select {
+	case <-h.isReady():
+	default:
+		if err := f.readAll(ctx, bounds.Last); err != nil {
 			return err
 		}
-		// What has not come by now was a hole, or is dropped since.
-		last, epoch := bounds.Last, bounds.Epoch
-		if bounds, err = h.askBounds(ctx); err == nil {
-			err = h.settle(bounds, min(bounds.First, last+1))
-		}
-		if err != nil {
-			return err
-		}
-		if h.epoch != epoch {
-			return errBegunAnew
-		}
-		h.skipTo(last)
-		f.ready = true
-		close(h.ready)
 	}
 	h.health.note(nil)
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -100,6 +88,29 @@ func (f *follower) follow(ctx context.Context) (err error) {
 		return cmp.Or(context.Cause(ctx), err)
 	}
 	return errors.New("ssehub: broker has ended a read with Follow")
+}
+
+// readAll takes what is there up to last of a log that is new to the hub.
+func (f *follower) readAll(ctx context.Context, last uint64) error {
+	h, epoch := f.hub, f.hub.epoch
+	if err := f.read(ctx, Range{Until: last}); err != nil {
+		return err
+	}
+	// What has not come by now was a hole, or is dropped since.
+	bounds, err := h.askBounds(ctx)
+	if err == nil {
+		err = h.settle(bounds, min(bounds.First, last+1))
+	}
+	if err != nil {
+		return err
+	}
+	if h.epoch != epoch {
+		return errBegunAnew
+	}
+	h.skipTo(min(last, bounds.Last)) // which has lost its end, if it is less
+	f.streams = true
+	h.arrive()
+	return nil
 }
 
 // watch ends a read in which nothing comes although it should: what was dropped
@@ -201,7 +212,7 @@ func (f *follower) check(ctx context.Context, pos Position) error {
 func (f *follower) take(ctx context.Context, e *Event) (err error) {
 	h := f.hub
 	if len(e.Topics) > 0 && e.Topics[0] == controlTopic {
-		if f.ready { // else it is of the past, and there are no streams
+		if f.streams { // else it is of the past
 			h.control(e)
 		}
 		h.skipTo(e.Position.Seq)

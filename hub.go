@@ -17,12 +17,14 @@ var ErrClosed = errors.New("ssehub: hub closed")
 type Hub struct {
 	opts    Options
 	started time.Time
-	ready   chan struct{} // closed when the epoch is known, and a Broker's log was read
-	life    atomic.Uint64 // counts the epochs; written under mu
+	life    atomic.Uint64 // counts those of the log that have been read to their end; written under mu
+	begun   atomic.Uint64 // and those that have begun
 
 	head atomic.Uint64 // every event up to it is in its topic; written under mu
 
-	mu        sync.Mutex // guards numbering with appending, and what follows
+	mu        sync.Mutex    // guards numbering with appending, and what follows
+	ready     chan struct{} // closed while the epoch is known, and a Broker's log was read
+	orphans   []*topic      // of the life before, with readers that wait for that
 	epoch     string
 	acked     Position          // the newest that a Broker has taken from this hub
 	topics    map[string]*topic // patterns among them

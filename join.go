@@ -28,7 +28,7 @@ var errFull = errors.New("ssehub: topic has too many readers")
 // one of the tasks that Shutdown and Close wait for.
 func (h *Hub) join(lastEventID string, topics []string, as joining) (*reader, error) {
 	r := &reader{hub: h, allow: as.allow, plain: as.plain, greet: as.greet, admission: as.admission}
-	if err := r.sit(topics); err != nil {
+	if err := r.sit(as.ctx, topics); err != nil {
 		return nil, err
 	}
 	r.named = len(topics) > 1 || isPattern(topics[0])
@@ -48,7 +48,7 @@ func (h *Hub) join(lastEventID string, topics []string, as joining) (*reader, er
 }
 
 // sit takes seats at topics, and joins as of the hub's head.
-func (r *reader) sit(topics []string) error {
+func (r *reader) sit(ctx context.Context, topics []string) error {
 	h := r.hub
 	policies := make([]Overflow, len(topics))
 	snapshots := make([]Snapshot, len(topics))
@@ -58,7 +58,9 @@ func (r *reader) sit(topics []string) error {
 			snapshots[i] = h.opts.SnapshotFor(name)
 		}
 	}
-	h.mu.Lock()
+	if err := h.lockReady(ctx); err != nil {
+		return err
+	}
 	defer h.mu.Unlock()
 	if h.draining {
 		return ErrClosed
@@ -97,7 +99,7 @@ func (r *reader) joinAgain() (err error) {
 	}
 	unread := r.hasMore() // of which from knows nothing
 	r.leave()
-	if err = r.sit(topics); err != nil {
+	if err = r.sit(r.hub.ctx, topics); err != nil {
 		return err
 	}
 	verdict := sse.VerdictEpoch // from is of the life that is over: nobody must be asked

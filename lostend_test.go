@@ -283,6 +283,69 @@ func TestLostEndWhileMoreIsToCome(t *testing.T) {
 	})
 }
 
+// What is in a log that begins anew, and was there when that was found out, is no news
+// to anybody: not to who comes meanwhile, and what was ephemeral, or does not fit the
+// window, to nobody.
+func TestBrokerBeginsAnewWithOldEvents(t *testing.T) {
+	for name, anew := range map[string]func(t *testing.T, b *brokertest.Memory){
+		"another epoch": func(t *testing.T, b *brokertest.Memory) {
+			b.Reset()
+			appendTo(t, b, "1", "2", "3")
+			appendEphemeral(t, b)
+			appendTo(t, b, "5", "6", "7", "8", "9", "10")
+		},
+		"lost its end": func(t *testing.T, b *brokertest.Memory) {
+			b.LoseEnd(5)
+			appendTo(t, b, "6", "7", "8", "9", "10") // more than there were
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := &hookBroker{Memory: new(brokertest.Memory)}
+				hub := newHub(t, &ssehub.Options{Broker: b, History: ssehub.Retention{Events: 3}})
+				rec, _ := stream(t, hub.Handler("t"), "/", "")
+				slow, err := hub.Subscribe(t.Context(), "t")
+				require.NoError(t, err)
+				synctest.Wait()
+				appendTo(t, b.Memory, "1")
+				synctest.Wait()
+				appendTo(t, b.Memory, "2", "3")
+				appendEphemeral(t, b.Memory)
+				appendTo(t, b.Memory, "5", "lost", "lost")
+				synctest.Wait()
+				had := len(rec.Messages())
+				b.Fail(errors.New("the power is off"))
+				synctest.Wait()
+				b.before = func(*ssehub.Event) error { time.Sleep(10 * time.Second); return nil } // heartbeats go on
+				b.Fail(nil)
+				anew(t, b.Memory)
+				for hub.Position().Seq != 2 { // of the log as it is now
+					time.Sleep(time.Second)
+				}
+				require.Equal(t, "1", string((<-slow.Events()).Data)) // and waits for what is read now
+				sub, err := hub.Subscribe(t.Context(), "t")
+				require.NoError(t, err)
+				require.Equal(t, sse.TypeGap, (<-slow.Events()).Type)
+				slow.Close()
+				appendTo(t, b.Memory, "live")
+				require.Equal(t, "live", string((<-sub.Events()).Data))
+				sub.Close()
+				synctest.Wait()
+				require.Contains(t, rec.Text(), "\n:\n:\n")
+				got := rec.Messages()[had:]
+				require.Equal(t, sse.TypeGap, got[0].Type)
+				require.Equal(t, []string{"8", "9", "10", "live"}, texts(got))
+			})
+		})
+	}
+}
+
+func appendEphemeral(t *testing.T, b *brokertest.Memory) {
+	t.Helper()
+	_, err := b.Append(t.Context(), ssehub.Event{Topics: []string{"t"}, Message: sse.Message{Data: []byte("ephemeral")}, Ephemeral: true})
+	require.NoError(t, err)
+}
+
 // What a client gets from the broker ends with a log that has become too short for it.
 func TestLostEndWhileRecalled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

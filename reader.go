@@ -108,6 +108,12 @@ func (r *reader) read() ([]byte, error) {
 		r.ahead = nil
 		return frames, nil
 	}
+	if r.isOver() {
+		if r.hub.noNews() {
+			return nil, ErrClosed
+		}
+		return nil, nil
+	}
 	if r.recall != nil {
 		if r.hub.noNews() { // the next server has it, too
 			return nil, ErrClosed
@@ -132,6 +138,9 @@ func (r *reader) read() ([]byte, error) {
 	for {
 		ending := r.hub.noNews() // read first: then nothing is published behind what look finds
 		until := r.hub.head.Load()
+		if r.isOver() { // until is of another life
+			return r.read()
+		}
 		views, lost, floor := r.look(until)
 		switch {
 		case slices.ContainsFunc(lost, func(s *seat) bool { return s.topic.policy == Disconnect }):
@@ -152,6 +161,12 @@ func (r *reader) read() ([]byte, error) {
 			return nil, nil
 		}
 	}
+}
+
+// isOver reports whether the life of the log that r knows is over. Then nothing comes
+// until all of the next one is read.
+func (r *reader) isOver() bool {
+	return r.life != r.hub.begun.Load()
 }
 
 // goOnAt has r go on at floor, with views, behind the gaps that it was told of
@@ -238,12 +253,13 @@ func (r *reader) lookOne(until uint64) (views []view, lost []*seat, floor uint64
 // is news already.
 func (r *reader) park() bool {
 	r.release()
-	if r.awaited != nil { // no other news would be taken
+	over := r.isOver()             // then none is taken
+	if r.awaited != nil && !over { // no other news would be taken
 		return !r.landed() && r.life == r.hub.life.Load()
 	}
 	for i := range r.seats {
 		s := &r.seats[i]
-		if !s.topic.park(s, r.cursor) {
+		if !s.topic.park(s, r.cursor) && !over {
 			return false
 		}
 	}
