@@ -47,7 +47,7 @@ func (r *reader) goOnFrom(ctx context.Context, lastEventID string, pos Position,
 	lost = append(lost, forgotten...)
 	if verdict == sse.VerdictResumed && len(lost) > 0 {
 		recalled, err := r.recallFrom(ctx, pos)
-		if err != nil {
+		if err != nil && r.wake == nil { // else a Subscription that runs, which does not come back
 			return err
 		}
 		if !recalled {

@@ -283,6 +283,29 @@ func TestLostEndWhileMoreIsToCome(t *testing.T) {
 	})
 }
 
+// A Subscription does not come back: what it cannot get is told, as elsewhere.
+func TestLostEndAndThenAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := new(brokertest.Memory)
+		hub := newHub(t, &ssehub.Options{Broker: b, History: ssehub.Retention{Events: 3}})
+		sub, err := hub.Subscribe(t.Context(), "t")
+		require.NoError(t, err)
+		appendTo(t, b, "1")
+		synctest.Wait()
+		appendTo(t, b, "2", "3", "4", "5", "6", "7", "lost")
+		synctest.Wait()
+		loseEnd(t, b, 7, "new")
+		b.Fail(errors.New("the power is off again"))
+		require.Equal(t, "1", string((<-sub.Events()).Data))
+		var got []string
+		for range 4 {
+			got = append(got, string((<-sub.Events()).Data))
+		}
+		require.Contains(t, got[0], sse.ReasonWindow)
+		require.Equal(t, []string{"6", "7", "new"}, got[1:])
+	})
+}
+
 // What is in a log that begins anew, and was there when that was found out, is no news
 // to anybody: not to who comes meanwhile, and what was ephemeral, or does not fit the
 // window, to nobody.
