@@ -58,9 +58,10 @@ func (f *follower) run(ctx context.Context) {
 func (f *follower) follow(ctx context.Context) (err error) {
 	defer errorOf("the Broker or OverflowFor", &err)
 	h := f.hub
+	had := h.had()
 	bounds, err := h.askBounds(ctx)
 	if err == nil {
-		err = f.compare(ctx, bounds)
+		err = f.compare(ctx, bounds, had)
 	}
 	if err == nil {
 		err = h.settle(bounds, bounds.First)

@@ -62,35 +62,46 @@ func (t *tail) between(first, last uint64) (marks []mark) {
 	return marks
 }
 
-// compare has the hub begin anew if the log has lost the end that the hub has read. An
-// error says that it may have.
-func (f *follower) compare(ctx context.Context, bounds Bounds) error {
+// had returns the newest event that this hub has read, or been told to be in the log.
+func (h *Hub) had() uint64 {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.acked.Epoch != h.epoch {
+		return h.head.Load()
+	}
+	return max(h.head.Load(), h.acked.Seq)
+}
+
+// compare has the hub begin anew if the log has lost the end that the hub had before it
+// asked for bounds. An error says that it may have.
+func (f *follower) compare(ctx context.Context, bounds Bounds, had uint64) error {
 	h := f.hub
 	if bounds.Epoch != h.epoch { // that is told anyway
 		f.tail = tail{}
 		return nil
 	}
 	head := h.head.Load()
-	same, err := f.same(ctx, bounds, min(head, bounds.Last))
+	last := min(head, bounds.Last)
+	same, err := f.same(ctx, bounds, last)
 	switch {
 	case err != nil:
 		return err
-	case same == head:
+	case same == head && had <= bounds.Last:
 		f.tail.short = time.Time{}
 		return nil
 	case f.tail.short.IsZero():
 		f.tail.short = time.Now()
 	}
-	if same == bounds.Last && time.Since(f.tail.short) < shortFor {
-		return fmt.Errorf("ssehub: broker's log ends at %d, and had %d", same, head)
+	if same == last && time.Since(f.tail.short) < shortFor {
+		return fmt.Errorf("ssehub: broker's log ends at %d, and had %d", bounds.Last, had)
 	}
 	if len(f.tail.between(bounds.First, same)) == 0 {
 		same = 0 // of all that is there nothing is known
 	}
 	f.tail = tail{}
-	h.rewind(bounds.First, same)
-	h.opts.Logger.Error("ssehub: broker's log has lost its end, and uses numbers again; all are told a gap",
-		"after", same, "up to", head)
+	h.rewind(bounds.First, same, had)
+	h.opts.Logger.Error("ssehub: broker's log has lost its end, and uses numbers again; who may have had it is told a gap",
+		"after", same, "up to", had)
 	return nil
 }
 
@@ -147,18 +158,15 @@ type lostEnd struct {
 	after, upTo uint64
 }
 
-// rewind takes the log, which is kept from first on and has lost what was behind same,
-// for one that begins anew.
-func (h *Hub) rewind(first, same uint64) {
+// rewind takes the log, which is kept from first on and has lost what was behind same, up
+// to had, for one that begins anew.
+func (h *Hub) rewind(first, same, had uint64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.noNews() {
 		return
 	}
-	lost := lostEnd{after: same, upTo: max(h.head.Load(), h.lostEnd.upTo)}
-	if h.acked.Epoch == h.epoch {
-		lost.upTo = max(lost.upTo, h.acked.Seq) // others may have read it
-	}
+	lost := lostEnd{after: same, upTo: max(had, h.lostEnd.upTo)}
 	if h.lostEnd.upTo > 0 {
 		lost.after = min(same, h.lostEnd.after)
 	}
