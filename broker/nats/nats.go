@@ -16,10 +16,10 @@
 // is in the file, but by default the server syncs that only every two minutes: a
 // server that is killed loses nothing, a machine that loses its power may lose the
 // end of the log, and uses its numbers again without a new epoch. Hubs that have read
-// what is lost tell all clients a gap, of reason "ahead"; a hub that starts later cannot
-// know, and goes on as if what is there now had been there before. Set the server's
-// sync_interval to "always", or Replicas to 3. With Memory and one replica nothing is
-// left when the server ends, and the log begins anew.
+// what is lost tell a gap, of reason "ahead", to clients that may have had it; one that
+// starts later cannot know, and goes on as if what is there now had been there before.
+// Set the server's sync_interval to "always", or Replicas to 3. With Memory and one
+// replica nothing is left when the server ends, and the log begins anew.
 //
 // An event that is larger than the servers' max_payload, with its topics and the like,
 // is refused: that is 1 MiB unless they are told otherwise, and so is
