@@ -263,5 +263,5 @@ func (r *reader) park() bool {
 			return false
 		}
 	}
-	return r.life == r.hub.life.Load() // looked at behind arming, see Hub.beginAnew
+	return r.life == r.hub.life.Load() // looked at behind arming, see Hub.arrive
 }
