@@ -167,15 +167,15 @@ func (h *Hub) isReady() <-chan struct{} {
 // lockReady is h.mu.Lock where there is a log to read.
 func (h *Hub) lockReady(ctx context.Context) error {
 	for {
-		if err := h.Ready(ctx); err != nil {
-			return err
-		}
 		h.mu.Lock()
 		select {
 		case <-h.ready:
 			return nil
 		default:
 			h.mu.Unlock()
+		}
+		if err := h.Ready(ctx); err != nil {
+			return err
 		}
 	}
 }

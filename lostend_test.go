@@ -437,3 +437,29 @@ func TestLostEndOfState(t *testing.T) {
 		})
 	}
 }
+
+// Faults 94: an end that is lost while a hub reads the log for the first time, before it
+// had it, is nobody's loss, and what comes in its place comes at once.
+func TestLostEndAtStart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := &hookBroker{Memory: new(brokertest.Memory)}
+		for n := range 150 {
+			appendTo(t, b.Memory, fmt.Sprint(n+1))
+		}
+		b.before = func(e *ssehub.Event) error {
+			if e.Position.Seq == 50 {
+				b.Memory.LoseEnd(120)
+			}
+			return nil
+		}
+		hub := newHub(t, &ssehub.Options{Broker: b})
+		sub, err := hub.Subscribe(t.Context(), "t")
+		require.NoError(t, err)
+		synctest.Wait()
+		require.EqualValues(t, 120, hub.Position().Seq)
+		start := time.Now()
+		appendTo(t, b.Memory, "new")
+		require.Equal(t, "new", string((<-sub.Events()).Data))
+		require.Zero(t, time.Since(start))
+	})
+}
